@@ -1,0 +1,141 @@
+"""What travels through Celery: the job web sends, the messages and the result the worker answers with.
+
+Prompts and answers are inside, so every type here hides them from ``repr`` and every sender must pass ``argsrepr``
+(see :func:`private`): Celery writes reprs into logs, events, message headers and ``inspect active``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from worker.contract.events import CancelledBy, Failure, FinishReason
+
+QUEUE_BATTLES = "battles"
+QUEUE_RECORDS = "records"
+RUN_BATTLE = "worker.run_battle"
+RECORDS_STARTED = "records.started"
+"""args: ``(battle_id, turn, attempt)``: generation of that attempt has been claimed."""
+RECORDS_FINISHED = "records.finished"
+"""args: ``(BattleResult as builtins,)``."""
+RECORDS_FAILED = "records.failed"
+"""args: ``(task_id,)`` as Celery's errback gives it; the task id is ``task_id(battle_id, turn)``."""
+
+
+class Message(msgspec.Struct, frozen=True):
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+    def __repr__(self) -> str:
+        return f"Message(role={self.role!r}, content=<{len(self.content)} characters>)"
+
+
+class Sampling(msgspec.Struct, frozen=True):
+    """Sampling of one side; ``None`` means the catalog's default for that model."""
+
+    max_tokens: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = None
+    top_p: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+
+
+class SideJob(msgspec.Struct, frozen=True):
+    model: str
+    messages: tuple[Message, ...]
+    sampling: Sampling = Sampling()
+
+
+class SideJobs(msgspec.Struct, frozen=True):
+    a: SideJob
+    b: SideJob
+
+
+class BattleJob(msgspec.Struct, frozen=True):
+    """One turn of one battle. ``deadline``: unix seconds after which the answer is of no use to anybody."""
+
+    battle_id: str
+    turn: int
+    sides: SideJobs
+    deadline: float
+
+
+class Timings(msgspec.Struct, frozen=True):
+    """Seconds. ``queued_s``: job received to lease; ``first_token_s`` and ``duration_s`` count from the lease."""
+
+    queued_s: float = 0.0
+    first_token_s: float | None = None
+    duration_s: float = 0.0
+
+
+class SideResult(msgspec.Struct, frozen=True):
+    """How one side ended. ``error`` exactly when ``finish_reason`` is ``failed``."""
+
+    text: str
+    finish_reason: FinishReason
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    timings: Timings = Timings()
+    error: Failure | None = None
+
+    def __repr__(self) -> str:
+        return f"SideResult({self.finish_reason}, {self.completion_tokens} tokens)"
+
+
+class SideResults(msgspec.Struct, frozen=True):
+    a: SideResult
+    b: SideResult
+
+
+class BattleResult(msgspec.Struct, frozen=True):
+    """What became of one attempt. ``cancelled_by`` is set when a cancel ended it."""
+
+    battle_id: str
+    turn: int
+    attempt: int
+    sides: SideResults
+    cancelled_by: CancelledBy | None = None
+
+    def __repr__(self) -> str:
+        return f"BattleResult({self.battle_id} turn {self.turn} attempt {self.attempt}: {self.sides.a} | {self.sides.b})"
+
+    def __json__(self) -> Any:  # kombu's JSON encoder asks for this
+        return msgspec.to_builtins(self)
+
+
+def votable(result: BattleResult) -> bool:
+    """A battle can be voted when both sides are non-empty and ended by ``stop`` or ``length``."""
+    return all(s.text.strip() and s.finish_reason in ("stop", "length") for s in (result.sides.a, result.sides.b))
+
+
+def task_id(battle_id: str, turn: int) -> str:
+    """The Celery task id of a turn: one per turn, so that a job can be found by the battle it serves."""
+    return f"{battle_id}.{turn}"
+
+
+def battle_of(task: str) -> tuple[str, int]:
+    """``(battle_id, turn)`` of a task id made by :func:`task_id`."""
+    battle_id, _, turn = task.rpartition(".")
+    return battle_id, int(turn)
+
+
+def private(subject: str) -> dict[str, str]:
+    """Options for ``send_task``, ``apply_async`` and link signatures that keep arguments out of every repr."""
+    return {"argsrepr": f"<{subject}>", "kwargsrepr": "{}"}
+
+
+def encode_job(job: BattleJob) -> dict[str, Any]:
+    """Plain data for a Celery message."""
+    builtins: dict[str, Any] = msgspec.to_builtins(job)
+    return builtins
+
+
+def decode_job(data: Any) -> BattleJob:
+    """Raises msgspec.ValidationError naming the offending field."""
+    return msgspec.convert(data, BattleJob)
+
+
+def decode_result(data: Any) -> BattleResult:
+    """Raises msgspec.ValidationError naming the offending field."""
+    return msgspec.convert(data, BattleResult)

@@ -1,0 +1,66 @@
+"""What each worker tells the rest of the arena about its engines and its queue, for sampling, admission and health.
+
+Internal to the server: it names models, so nothing of it may reach a client before a vote except sums.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+TTL_S = 10
+"""A worker that has not reported for this long is not there."""
+_PREFIX = "arena:residency:"
+
+
+class Residency(msgspec.Struct, frozen=True):
+    """One worker's report. ``at``: unix seconds. ``accepting`` is false while it drains or has not finished starting."""
+
+    worker: str
+    at: float
+    accepting: bool
+    capacity: int
+    models: tuple[str, ...] = ()
+    ready: tuple[str, ...] = ()
+    loading: tuple[str, ...] = ()
+    failed: dict[str, str] = {}
+    running: int = 0
+    waiting: int = 0
+    queue_bound: int = 0
+    eta_s: float | None = None
+
+
+def _key(worker: str) -> str:
+    return f"{_PREFIX}{worker}"
+
+
+async def report(redis: Any, residency: Residency) -> None:
+    """Async client. Lasts :data:`TTL_S` seconds."""
+    await redis.set(_key(residency.worker), msgspec.json.encode(residency), ex=TTL_S)
+
+
+async def withdraw(redis: Any, worker: str) -> None:
+    """Async client. The worker is leaving on purpose."""
+    await redis.delete(_key(worker))
+
+
+def read(redis: Any) -> list[Residency]:
+    """Reports of all workers alive now, oldest first. Sync client."""
+    keys = sorted(redis.scan_iter(match=f"{_PREFIX}*", count=100))
+    if not keys:
+        return []
+    found = (msgspec.json.decode(raw, type=Residency) for raw in redis.mget(keys) if raw)
+    return sorted(found, key=lambda r: r.at)
+
+
+def ready_models(reports: Iterable[Residency]) -> list[str]:
+    """Ids of models resident and ready anywhere, without repeats."""
+    return sorted({model for report_ in reports for model in report_.ready})
+
+
+def age(residency: Residency, now: float | None = None) -> float:
+    """Seconds since the report was written."""
+    return (time.time() if now is None else now) - residency.at

@@ -53,7 +53,7 @@ return redis.call('HINCRBY', KEYS[1], 'attempt', 1)
 """
 
 
-class StaleAttempt(Exception):
+class StaleAttempt(Exception):  # noqa: N818 (named for what happened, like the rest of the field's words)
     """A newer attempt owns this battle's log; whoever gets this must stop generating and write nothing more."""
 
     def __init__(self, battle: str, attempt: int) -> None:

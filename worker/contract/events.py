@@ -2,9 +2,9 @@
 
 Three families, told apart by who may lose them:
 
-* **stored events** (``StoredEvent``) are appended to a battle's log, carry ``battle`` and ``seq`` on the wire, and reach
-  every follower exactly once;
-* **socket messages** (``SocketMessage``) concern one connection (or re-tell stored events to it) and are never stored;
+* **stored events** (``StoredEvent``) are appended to a battle's log, carry ``battle`` and ``seq`` on the wire, and
+  reach every follower exactly once;
+* **socket messages** (``SocketMessage``) concern one connection (or re-tell stored events to it), never stored;
 * **client messages** (``ClientMessage``) only ask to observe. A socket can never command.
 
 No event names a model except ``battle.revealed``, which only exists after the vote.
@@ -66,67 +66,67 @@ class _Event(msgspec.Struct, frozen=True, tag_field="type", omit_defaults=True):
     pass
 
 
-class TurnStarted(_Event, tag="turn.started"):
+class TurnStarted(_Event, frozen=True, tag="turn.started"):
     turn: int
     prompt: str
 
 
-class BattleQueued(_Event, tag="battle.queued"):
+class BattleQueued(_Event, frozen=True, tag="battle.queued"):
     """``position`` is the place in line (1 = next); ``eta_s`` whole seconds until start, absent when unknown."""
 
     position: int
     eta_s: float | None = None
 
 
-class BattleLoading(_Event, tag="battle.loading"):
+class BattleLoading(_Event, frozen=True, tag="battle.loading"):
     """``fraction`` in 0..1 of the loading still owed to this battle, both sides together: never per side."""
 
     fraction: float
     eta_s: float | None = None
 
 
-class SideStarted(_Event, tag="side.started"):
+class SideStarted(_Event, frozen=True, tag="side.started"):
     side: Side
 
 
-class SideDelta(_Event, tag="side.delta"):
+class SideDelta(_Event, frozen=True, tag="side.delta"):
     side: Side
     text: str
 
 
-class SideDone(_Event, tag="side.done"):
+class SideDone(_Event, frozen=True, tag="side.done"):
     side: Side
     finish_reason: FinishReason
 
 
-class SideFailed(_Event, tag="side.failed"):
+class SideFailed(_Event, frozen=True, tag="side.failed"):
     side: Side
     error: Failure
 
 
-class BattleRestarted(_Event, tag="battle.restarted"):
+class BattleRestarted(_Event, frozen=True, tag="battle.restarted"):
     """A new attempt begins: forget the turn's text so far."""
 
     attempt: int
 
 
-class BattleVotable(_Event, tag="battle.votable"):
+class BattleVotable(_Event, frozen=True, tag="battle.votable"):
     pass
 
 
-class BattleVoted(_Event, tag="battle.voted"):
+class BattleVoted(_Event, frozen=True, tag="battle.voted"):
     winner: Winner
 
 
-class BattleRevealed(_Event, tag="battle.revealed"):
+class BattleRevealed(_Event, frozen=True, tag="battle.revealed"):
     models: RevealedModels
 
 
-class BattleFailed(_Event, tag="battle.failed"):
+class BattleFailed(_Event, frozen=True, tag="battle.failed"):
     error: Failure
 
 
-class BattleCancelled(_Event, tag="battle.cancelled"):
+class BattleCancelled(_Event, frozen=True, tag="battle.cancelled"):
     by: CancelledBy
 
 
@@ -187,7 +187,7 @@ class _Message(msgspec.Struct, frozen=True, tag_field="type", omit_defaults=True
     pass
 
 
-class Hello(_Message, tag="hello"):
+class Hello(_Message, frozen=True, tag="hello"):
     """First message on every socket. ``heartbeat_s``: silence after which the server sends ``ping``."""
 
     protocol: str
@@ -195,7 +195,7 @@ class Hello(_Message, tag="hello"):
     server_time: float
 
 
-class Snapshot(_Message, tag="snapshot"):
+class Snapshot(_Message, frozen=True, tag="snapshot"):
     """Replaces whatever the client holds of ``battle``; live events continue after ``seq`` of ``epoch``."""
 
     battle: str
@@ -204,7 +204,7 @@ class Snapshot(_Message, tag="snapshot"):
     view: BattleView
 
 
-class Resumed(_Message, tag="resumed"):
+class Resumed(_Message, frozen=True, tag="resumed"):
     """What the client holds up to ``seq`` stands; what it missed follows as ``batch`` and live events."""
 
     battle: str
@@ -212,7 +212,7 @@ class Resumed(_Message, tag="resumed"):
     seq: int
 
 
-class Batch(_Message, tag="batch"):
+class Batch(_Message, frozen=True, tag="batch"):
     """A merged catch-up of ``n`` log entries ending at ``seq``. Apply all or nothing, iff ``seq - n == last``."""
 
     battle: str
@@ -221,8 +221,8 @@ class Batch(_Message, tag="batch"):
     events: list[StoredEvent]
 
 
-class Error(_Message, tag="error"):
-    """Connection-level refusal; a close code follows when the connection cannot go on. ``battle`` when it is about one."""
+class Error(_Message, frozen=True, tag="error"):
+    """Connection-level refusal; a close code follows when it cannot go on. ``battle`` when it is about one."""
 
     code: str
     message: str
@@ -230,17 +230,17 @@ class Error(_Message, tag="error"):
     battle: str | None = None
 
 
-class Bye(_Message, tag="bye"):
+class Bye(_Message, frozen=True, tag="bye"):
     """The server is going away on purpose; come back after ``reconnect_after_ms``."""
 
     reconnect_after_ms: int
 
 
-class Ping(_Message, tag="ping"):
+class Ping(_Message, frozen=True, tag="ping"):
     n: int = 0
 
 
-class Pong(_Message, tag="pong"):
+class Pong(_Message, frozen=True, tag="pong"):
     n: int = 0
 
 
@@ -251,15 +251,15 @@ SocketMessage = Hello | Snapshot | Resumed | Batch | Error | Bye | Ping | Pong
 BattleId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{8,40}$")]
 
 
-class Subscribe(_Message, tag="subscribe"):
-    """Follow a battle. With ``epoch`` and ``after`` (last seq held) the server resumes; without, it sends a snapshot."""
+class Subscribe(_Message, frozen=True, tag="subscribe"):
+    """Follow a battle. With ``epoch`` and ``after`` (last seq held) the server resumes; else it sends a snapshot."""
 
     battle: BattleId
     epoch: str | None = None
     after: Annotated[int, msgspec.Meta(ge=0)] | None = None
 
 
-class Unsubscribe(_Message, tag="unsubscribe"):
+class Unsubscribe(_Message, frozen=True, tag="unsubscribe"):
     battle: BattleId
 
 

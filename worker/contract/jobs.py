@@ -98,7 +98,8 @@ class BattleResult(msgspec.Struct, frozen=True):
     cancelled_by: CancelledBy | None = None
 
     def __repr__(self) -> str:
-        return f"BattleResult({self.battle_id} turn {self.turn} attempt {self.attempt}: {self.sides.a} | {self.sides.b})"
+        which = f"{self.battle_id} turn {self.turn} attempt {self.attempt}"
+        return f"BattleResult({which}: {self.sides.a} | {self.sides.b})"
 
     def __json__(self) -> Any:  # kombu's JSON encoder asks for this
         return msgspec.to_builtins(self)

@@ -17,7 +17,7 @@ _PREFIX = "arena:residency:"
 
 
 class Residency(msgspec.Struct, frozen=True):
-    """One worker's report. ``at``: unix seconds. ``accepting`` is false while it drains or has not finished starting."""
+    """One worker's report. ``at``: unix seconds. ``accepting`` is false while it drains or is still starting."""
 
     worker: str
     at: float

@@ -42,9 +42,7 @@ def fold(view: BattleView, event: StoredEvent) -> BattleView:
         case ev.SideDone(side=side, finish_reason=reason):
             return _with_side(view, side, lambda s: replace(s, status="done", finish_reason=reason))
         case ev.SideFailed(side=side, error=error):
-            return _with_side(
-                view, side, lambda s: replace(s, status="failed", finish_reason="failed", error=error)
-            )
+            return _with_side(view, side, lambda s: replace(s, status="failed", finish_reason="failed", error=error))
         case ev.BattleRestarted(attempt=attempt):
             cleared = replace(view, state="queued", attempt=attempt, queued=None, loading=None, votable=False)
             return _with_side(_with_side(cleared, "a", lambda _: SideView()), "b", lambda _: SideView())

@@ -1,0 +1,245 @@
+"""The catalog: which models compete, read from one TOML file that a person wrote.
+
+Everybody reads it through :func:`load_catalog`, so a bad entry is refused the same way everywhere: one line with the
+file, the key, the model and what to do about it. The fields are those of :class:`ModelSpec`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from worker.contract.model_spec import (
+    ByteSize,
+    EchoScript,
+    HubSource,
+    Lora,
+    ModelSpec,
+    NpmSource,
+    PypiSource,
+    Remote,
+    SamplingDefaults,
+    Source,
+)
+
+__all__ = [
+    "ByteSize",
+    "Catalog",
+    "CatalogError",
+    "EchoScript",
+    "HubSource",
+    "Lora",
+    "ModelSpec",
+    "NpmSource",
+    "PypiSource",
+    "Remote",
+    "SamplingDefaults",
+    "Source",
+    "load_catalog",
+]
+
+
+class CatalogError(ValueError):
+    """A catalog was refused. ``key`` is a path such as ``models[1].dtype`` (empty: the whole file)."""
+
+    def __init__(self, file: str, key: str, reason: str, model: str | None = None) -> None:
+        where = ": ".join(part for part in (file, f"{key} ({model})" if model else key) if part)
+        super().__init__(f"{where}: {reason}")
+        self.file = file
+        self.key = key
+        self.reason = reason
+        self.model = model
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """``models`` compete, in the file's order; ``entries`` also holds those with ``enabled = false``."""
+
+    entries: tuple[ModelSpec, ...]
+    title: str = ""
+
+    @property
+    def models(self) -> tuple[ModelSpec, ...]:
+        return tuple(m for m in self.entries if m.enabled)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Ids of the models that compete."""
+        return tuple(m.id for m in self.models)
+
+    def get(self, model: str) -> ModelSpec | None:
+        """The entry of that id, enabled or not; ``None`` when the catalog has none."""
+        return next((m for m in self.entries if m.id == model), None)
+
+
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    models: tuple[ModelSpec, ...]
+    title: str = ""
+
+
+def load_catalog(path: str | Path) -> Catalog:
+    """Read and check a catalog. Raises CatalogError, in one line a person can act on, for anything wrong with it."""
+    file = Path(path)
+    data = _read_toml(file)
+    try:
+        parsed = msgspec.convert(data, _File, dec_hook=_size)
+    except msgspec.ValidationError as error:
+        raise _explained(str(file), data, str(error)) from None
+    entries = tuple(_resolve_template(file, i, spec) for i, spec in enumerate(parsed.models))
+    for key, model, reason in _problems(entries):
+        raise CatalogError(str(file), key, reason, model)
+    return Catalog(entries, parsed.title)
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CatalogError(str(file), "", "no such file; ops/catalogs/ has ready ones") from None
+    except OSError as error:
+        raise CatalogError(str(file), "", f"cannot be read: {error.strerror}") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise CatalogError(str(file), "", f"is not valid TOML: {error}") from None
+
+
+def _size(kind: type, value: object) -> object:
+    if kind is ByteSize:
+        return ByteSize.parse(value)
+    raise NotImplementedError(kind)
+
+
+def _resolve_template(file: Path, index: int, spec: ModelSpec) -> ModelSpec:
+    """A ``chat_template`` without Jinja marks is a file's name: put its text in its place."""
+    if not spec.chat_template or "{" in spec.chat_template:
+        return spec
+    try:
+        text = (file.parent / spec.chat_template).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        reason = f"{spec.chat_template!r} is neither a Jinja template nor a readable file beside the catalog"
+        raise CatalogError(str(file), f"models[{index}].chat_template", reason, spec.id) from None
+    return replace(spec, chat_template=text)
+
+
+# ── what msgspec cannot say ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def _problems(entries: tuple[ModelSpec, ...]) -> Iterator[tuple[str, str | None, str]]:
+    """``(key, model, reason)`` of every problem between fields and between entries."""
+    seen: dict[str, int] = {}
+    for i, spec in enumerate(entries):
+        for field, value in (("id", spec.id), ("name", spec.name)):
+            first = seen.setdefault(f"{field}={value.casefold()}", i)
+            if first != i:
+                yield f"models[{i}].{field}", spec.id, f"{value!r} is already taken by models[{first}]; make it unique"
+        for field, reason in _problems_of(spec):
+            yield f"models[{i}].{field}", spec.id, reason
+    enabled = sum(m.enabled for m in entries)
+    if enabled < 2:
+        yield "models", None, f"a battle needs two models and {enabled} is enabled; add or enable another"
+
+
+def _problems_of(spec: ModelSpec) -> Iterator[tuple[str, str]]:
+    if spec.engine == "remote" or spec.remote is not None:
+        yield "engine", 'remote endpoints are not served by this version; use engine = "vllm" or remove the entry'
+    if spec.lora is not None:
+        yield "lora", "LoRA adapters are not served by this version; name merged weights in sources or remove the entry"
+    if spec.engine == "echo":
+        yield from _problems_of_echo(spec)
+    elif spec.engine == "vllm":
+        yield from _problems_of_vllm(spec)
+    for n, source in enumerate(spec.sources):
+        yield from ((f"sources[{n}].{field}", reason) for field, reason in _problems_of_source(spec, source))
+
+
+def _problems_of_echo(spec: ModelSpec) -> Iterator[tuple[str, str]]:
+    if spec.sources:
+        yield "sources", "an echo contender has no weights; remove the sources"
+    if spec.path:
+        yield "path", "an echo contender has no weights; remove the path"
+
+
+def _problems_of_vllm(spec: ModelSpec) -> Iterator[tuple[str, str]]:
+    if spec.echo is not None:
+        yield "echo", 'only an entry with engine = "echo" has a script; remove the table or set the engine'
+    if spec.path and spec.sources:
+        yield "path", "give either a path or sources, not both"
+    if not spec.path and not spec.sources:
+        yield "sources", "says nowhere to get the weights; add a [[models.sources]] table or a path"
+    if spec.path and spec.format != "safetensors":
+        yield "format", f"a path must hold a ready model folder; {spec.format!r} files need sources to be converted"
+    if spec.kv_bytes <= 0:
+        yield "kv_bytes", 'is required for vLLM: the memory of the KV cache, for instance "256MiB"'
+    if spec.max_tokens >= spec.max_model_len:
+        room = f"{spec.max_tokens} leaves no room for a prompt in max_model_len = {spec.max_model_len}"
+        yield "max_tokens", f"{room}; lower one or raise the other"
+    if spec.tie_embeddings and spec.format != "gguf":
+        yield "tie_embeddings", 'only means something for format = "gguf"; remove it'
+
+
+def _problems_of_source(spec: ModelSpec, source: Source) -> Iterator[tuple[str, str]]:
+    if isinstance(source, HubSource):
+        if source.gated and not source.token_env:
+            yield "token_env", 'a gated repository needs a token; name its variable: token_env = "HF_TOKEN"'
+        if source.sha256 and not source.file:
+            yield "sha256", "is the digest of one file; name that file, or pin a folder by its revision alone"
+        if spec.format == "gguf" and not source.file:
+            yield "file", 'format = "gguf" needs the name of the one .gguf file in the repository'
+        return
+    if not source.member and len(source.packages) > 1:
+        yield "member", "several packages are joined from one file of each; give the end of that file's name"
+    if spec.format == "gguf" and not source.member:
+        yield "member", 'format = "gguf" needs the end of the file\'s name inside the package, for instance ".gguf"'
+
+
+# ── msgspec's words made readable ────────────────────────────────────────────────────────────────────────────────
+
+_FIXES = {
+    "kind": "use pypi, npm or hub",
+    "engine": "use vllm or echo",
+    "format": "use safetensors, gguf or onnx-minimind",
+    "dtype": "use auto, bfloat16, float16 or float32",
+    "fail": "use load, start or midway, or leave it out",
+    "id": "use lower-case letters, digits, dots, dashes and underscores, at most 64",
+    "sha256": "use the 64 hexadecimal digits that sha256sum prints",
+    "packages": "pin the exact version: name==1.2.3 (pypi), name@1.2.3 (npm)",
+    "repo": "use owner/name as the hub spells it",
+    "token_env": "use the name of an environment variable, such as HF_TOKEN, never the token",
+    "base_url": "use an address that begins with http:// or https://",
+}
+
+
+def _explained(file: str, data: dict[str, Any], message: str) -> CatalogError:
+    """msgspec's ``what - at `$.where``` as a CatalogError that names the key, the model and the fix."""
+    what, _, where = message.partition(" - at `$")
+    key = where.rstrip("`").lstrip(".")
+    absent = re.fullmatch(r"Object (missing required|contains unknown) field `(.+)`", what)
+    if absent:
+        key = f"{key}.{absent[2]}".lstrip(".")
+        what = "is required" if absent[1] == "missing required" else f"is no known field{_nearest(absent[2])}"
+    else:
+        fix = _FIXES.get(re.sub(r"\[\d+\]$", "", key).rpartition(".")[2])
+        what = re.sub(r" matching regex.*", " of another form", what) + (f"; {fix}" if fix else "")
+    return CatalogError(file, key, what.replace("`", ""), _model_at(data, key))
+
+
+def _model_at(data: dict[str, Any], key: str) -> str | None:
+    """The id of the entry ``key`` lies in, as far as the broken file has one."""
+    index = re.match(r"models\[(\d+)\]", key)
+    entry = data["models"][int(index[1])] if index else None
+    name = entry.get("id") if isinstance(entry, dict) else None
+    return name if isinstance(name, str) else None
+
+
+def _nearest(field: str) -> str:
+    kinds: tuple[type, ...] = (_File, ModelSpec, PypiSource, HubSource, SamplingDefaults, EchoScript, Lora, Remote)
+    known = {name for kind in kinds for name in kind.__struct_fields__}  # type: ignore[attr-defined]
+    close = difflib.get_close_matches(field, sorted(known - {field}), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""

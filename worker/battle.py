@@ -1,0 +1,297 @@
+"""One turn of one battle: wait for both engines, stream both sides, say how each ended.
+
+A side's failure is data in the result. What leaves this module for people (events, failures) never names a model.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from worker.contract import channel
+from worker.contract import events as ev
+from worker.contract.events import SIDES, CancelledBy, Failure, Side, StoredEvent
+from worker.contract.jobs import BattleJob, BattleResult, SideJob, SideResult, SideResults, Timings, task_id
+from worker.engines import Engine
+from worker.errors import ContextOverflow, EngineDied, ModelUnavailable, PromptError
+from worker.pacing import Pacer
+from worker.pool.pool import Pool
+from worker.pool.progress import Queued
+from worker.settings import WorkerSettings
+
+log = logging.getLogger(__name__)
+
+StopReason = CancelledBy | Literal["deadline", "shutdown"]
+
+OVERFLOW = Failure("context_overflow", "The prompt is too long for this model. Try a shorter one.", retryable=False)
+DIED = Failure("engine_failed", "This model stopped while answering. Try again.")
+INTERNAL = Failure("internal", "Something went wrong while answering. Try again.")
+UNAVAILABLE = Failure("load_failed", "A model of this pair could not be started. Start a new battle.")
+TOO_LATE = Failure("deadline_exceeded", "The answer took too long and was given up.")
+TOO_OFTEN = Failure("internal", "This battle was interrupted too many times and was given up.")
+
+
+class HandedBack(Exception):  # noqa: N818
+    """The worker is shutting down: this job belongs back in the queue."""
+
+
+@dataclass(slots=True)
+class Stop:
+    """Asks a running battle to stop; the first reason wins."""
+
+    reason: StopReason | None = None
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def ask(self, reason: StopReason) -> None:
+        if self.reason is None:
+            self.reason = reason
+            self.asked.set()
+
+
+@dataclass(slots=True)
+class _Answer:
+    """What one side has said so far."""
+
+    text: list[str] = field(default_factory=list)
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    first_token_s: float | None = None
+    duration_s: float = 0.0
+    finish_reason: ev.FinishReason | None = None
+    error: Failure | None = None
+
+
+class Battle:
+    """``run()`` once. ``on_started(attempt)`` is awaited when both engines are leased."""
+
+    def __init__(
+        self,
+        job: BattleJob,
+        *,
+        pool: Pool,
+        redis: Any,
+        settings: WorkerSettings,
+        stop: Stop,
+        on_started: Callable[[int], Awaitable[None]],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.job = job
+        self._pool = pool
+        self._name = task_id(job.battle_id, job.turn)
+        self._redis = redis
+        self._settings = settings
+        self._stop = stop
+        self._on_started = on_started
+        self._clock = clock
+        self._attempt = 0
+        self._received = clock()
+        self._leased_at: float | None = None
+        self._answers: dict[Side, _Answer] = {"a": _Answer(), "b": _Answer()}
+        self._open: set[Side] = set(SIDES)
+        self._pacer = Pacer(
+            tick_s=settings.flush_ms / 1000,
+            cap_s=settings.pace_cap_s,
+            tail_s=settings.pace_tail_s,
+            enabled=settings.pace,
+        )
+
+    async def run(self) -> BattleResult:
+        """Raises HandedBack when the worker shuts down first, StaleAttempt when another worker has taken over."""
+        battle = self.job.battle_id
+        self._attempt = await channel.claim_attempt(self._redis, battle)
+        if self._attempt > self._settings.max_attempts:
+            return self._all_failed(TOO_OFTEN)
+        if self._attempt > 1:
+            await self._publish([ev.BattleRestarted(self._attempt)])
+        if (by := await channel.cancel_requested(self._redis, battle)) is not None:
+            self._stop.ask(by)
+        deadline = asyncio.get_running_loop().call_later(
+            max(self.job.deadline - time.time(), 0.0), self._stop.ask, "deadline"
+        )
+        try:
+            return await self._until_stopped()
+        finally:
+            deadline.cancel()
+
+    async def _until_stopped(self) -> BattleResult:
+        work = asyncio.create_task(self._lease_and_stream())
+        stopped = asyncio.create_task(self._stop.asked.wait())
+        try:
+            await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                work.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await work
+        finally:
+            stopped.cancel()
+            work.cancel()
+        if work.cancelled():
+            return await self._stopped()
+        work.result()
+        return self._result()
+
+    async def _lease_and_stream(self) -> None:
+        sides = {s: getattr(self.job.sides, s) for s in SIDES}
+        waiting = asyncio.create_task(self._tell_waiting())
+        try:
+            async with self._pool.lease(self._name, [sides[s].model for s in SIDES]) as engines:
+                waiting.cancel()
+                self._leased_at = self._clock()
+                await self._on_started(self._attempt)
+                await self._stream({s: (engines[sides[s].model], sides[s]) for s in SIDES})
+        except ModelUnavailable as error:
+            log.warning("battle %s: %s", self.job.battle_id, error)
+            for side in SIDES:
+                self._fail(side, UNAVAILABLE)
+            await self._publish([ev.SideFailed(s, UNAVAILABLE) for s in SIDES])
+        finally:
+            waiting.cancel()
+
+    async def _tell_waiting(self) -> None:
+        told: StoredEvent | None = None
+        while True:
+            await asyncio.sleep(0.3)
+            now = self._pool.progress(self._name)
+            if now is None:
+                return
+            tell: StoredEvent = (
+                ev.BattleQueued(now.position, now.eta_s)
+                if isinstance(now, Queued)
+                else ev.BattleLoading(now.fraction, now.eta_s)
+            )
+            if _differs(tell, told):
+                told = tell
+                await self._publish([tell])
+
+    # ── both sides ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _stream(self, sides: dict[Side, tuple[Engine, SideJob]]) -> None:
+        generating = [asyncio.create_task(self._generate(s, *sides[s])) for s in SIDES]
+        try:
+            await self._show_until_drained()
+            await asyncio.gather(*generating)
+        finally:
+            for task in generating:
+                task.cancel()
+            await asyncio.gather(*generating, return_exceptions=True)
+
+    async def _generate(self, side: Side, engine: Engine, job: SideJob) -> None:
+        answer = self._answers[side]
+        began = self._leased_at or self._clock()
+        request = f"{self.job.battle_id}.{self.job.turn}.{self._attempt}.{side}"
+        try:
+            async for piece in engine.generate(request, job.messages, job.sampling):
+                now = self._clock()
+                answer.prompt_tokens = piece.prompt_tokens
+                answer.completion_tokens = piece.completion_tokens
+                if piece.text:
+                    if answer.first_token_s is None:
+                        answer.first_token_s = now - began
+                    answer.text.append(piece.text)
+                    self._pacer.push(side, piece.text, now)
+                if piece.finish_reason is not None:
+                    answer.finish_reason = piece.finish_reason
+        except ContextOverflow:
+            self._fail(side, OVERFLOW)
+        except PromptError as error:
+            log.warning("battle %s side %s: %s", self.job.battle_id, side, type(error).__name__)
+            self._fail(side, INTERNAL)
+        except EngineDied as error:
+            log.warning("battle %s side %s: %s", self.job.battle_id, side, error)
+            self._fail(side, DIED)
+        except Exception as error:  # noqa: BLE001 (the other side must still be told; the text may hold the prompt)
+            log.error("battle %s side %s: %s", self.job.battle_id, side, type(error).__name__)
+            self._fail(side, INTERNAL)
+        finally:
+            answer.duration_s = self._clock() - began
+            if answer.finish_reason is None and answer.error is None and not self._stop.asked.is_set():
+                self._fail(side, DIED)
+            self._pacer.end(side)
+
+    def _fail(self, side: Side, error: Failure) -> None:
+        self._answers[side].finish_reason = "failed"
+        self._answers[side].error = error
+
+    async def _show_until_drained(self) -> None:
+        tick = self._settings.flush_ms / 1000
+        shown: set[Side] = set()
+        while self._open:
+            events: list[StoredEvent] = []
+            for side, text in self._pacer.take(self._clock()).items():
+                if side not in shown:
+                    shown.add(side)
+                    events.append(ev.SideStarted(side))
+                events.append(ev.SideDelta(side, text))
+            for side in SIDES:
+                if side in self._open and self._pacer.drained(side):
+                    self._open.discard(side)
+                    events.append(self._ending(side))
+            if events:
+                await self._publish(events)
+            if self._open:
+                await asyncio.sleep(tick)
+
+    def _ending(self, side: Side) -> StoredEvent:
+        answer = self._answers[side]
+        if answer.error is not None:
+            return ev.SideFailed(side, answer.error)
+        return ev.SideDone(side, answer.finish_reason or "cancelled")
+
+    # ── endings ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _stopped(self) -> BattleResult:
+        """After a stop: what was said stands, unfinished sides are cancelled (or given up at the deadline)."""
+        if self._stop.reason == "shutdown":
+            raise HandedBack
+        rest: list[StoredEvent] = [ev.SideDelta(s, text) for s, text in self._pacer.flush().items()]
+        for side in sorted(self._open):
+            answer = self._answers[side]
+            if answer.finish_reason is None:
+                if self._stop.reason == "deadline":
+                    self._fail(side, TOO_LATE)
+                else:
+                    answer.finish_reason = "cancelled"
+            rest.append(self._ending(side))
+        await self._publish(rest)
+        return self._result()
+
+    def _all_failed(self, error: Failure) -> BattleResult:
+        for side in SIDES:
+            self._fail(side, error)
+        return self._result()
+
+    def _result(self) -> BattleResult:
+        by = self._stop.reason if self._stop.reason in ("user", "operator") else None
+        queued = (self._leased_at or self._clock()) - self._received
+        sides = {s: _side_result(self._answers[s], queued) for s in SIDES}
+        return BattleResult(
+            self.job.battle_id, self.job.turn, self._attempt, SideResults(sides["a"], sides["b"]), cancelled_by=by
+        )
+
+    async def _publish(self, events: list[StoredEvent]) -> None:
+        await channel.publish_async(self._redis, self.job.battle_id, events, self._attempt)
+
+
+def _side_result(answer: _Answer, queued_s: float) -> SideResult:
+    return SideResult(
+        text="".join(answer.text),
+        finish_reason=answer.finish_reason or "cancelled",
+        prompt_tokens=answer.prompt_tokens,
+        completion_tokens=answer.completion_tokens,
+        timings=Timings(queued_s, answer.first_token_s, answer.duration_s),
+        error=answer.error,
+    )
+
+
+def _differs(tell: StoredEvent, told: StoredEvent | None) -> bool:
+    """An ETA that only counts down is no news: the page counts itself."""
+    if isinstance(tell, ev.BattleQueued) and isinstance(told, ev.BattleQueued):
+        return tell.position != told.position
+    if isinstance(tell, ev.BattleLoading) and isinstance(told, ev.BattleLoading):
+        return tell.fraction != told.fraction
+    return True

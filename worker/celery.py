@@ -1,0 +1,77 @@
+"""The one place Celery meets the worker: the app, its settings, and the runtime's place in the worker's life.
+
+``celery -A worker worker -P threads -Q battles``. Pool threads only wait for the runtime's loop, so there may be many.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import Celery, bootsteps
+from celery.signals import worker_shutting_down
+from celery.worker import components
+
+from worker.contract.brokers import broker_url
+from worker.contract.jobs import QUEUE_BATTLES, QUEUE_RECORDS, private
+from worker.settings import WorkerSettings
+
+app = Celery("worker", include=["worker.tasks"])
+app.set_current()
+_settings = WorkerSettings.from_env()
+
+app.conf.update(
+    broker_url=broker_url(_settings.redis_url),
+    broker_connection_retry_on_startup=True,
+    broker_transport_options={
+        "visibility_timeout": _settings.visibility_timeout_s,
+        "priority_steps": [0, 3, 6, 9],
+        "queue_order_strategy": "sorted",
+    },
+    task_default_queue=QUEUE_BATTLES,
+    task_serializer="json",
+    result_serializer="json",
+    accept_content=["json"],
+    task_ignore_result=True,
+    task_acks_late=True,
+    task_store_errors_even_if_ignored=False,
+    worker_prefetch_multiplier=1,
+    worker_pool="threads",
+    worker_concurrency=max(128, _settings.queue_bound + 28),
+    worker_hijack_root_logger=True,
+    worker_send_task_events=False,
+)
+
+
+class RuntimeStep(bootsteps.StartStopStep):  # type: ignore[misc]
+    """Starts the runtime before Celery's pool and stops it after, so that no thread waits for a loop that is gone."""
+
+    def __init__(self, worker: Any, **kwargs: Any) -> None:
+        super().__init__(worker, **kwargs)
+        worker.arena = None
+
+    def start(self, worker: Any) -> None:
+        from worker.contract.catalog import load_catalog
+        from worker.engines import engine_factory
+        from worker.runtime import Runtime
+
+        catalog = load_catalog(_settings.catalog)
+        worker.arena = Runtime(_settings, catalog, engine_factory(_settings.models_dir), _send, worker.hostname)
+        app.arena = worker.arena
+        worker_shutting_down.connect(lambda **_: worker.arena.leave(), weak=False)
+        worker.arena.start()
+
+    def stop(self, worker: Any) -> None:
+        if worker.arena is not None:
+            worker.arena.stop()
+
+    terminate = stop
+
+
+def _send(task: str, args: tuple[Any, ...]) -> None:
+    app.send_task(task, args=args, queue=QUEUE_RECORDS, **private(str(args[0])))
+
+
+components.Pool.requires = (*components.Pool.requires, RuntimeStep)
+app.steps["worker"].add(RuntimeStep)
+
+import worker.control  # noqa: E402, F401 (commands must be registered by the module given to -A)

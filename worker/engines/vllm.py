@@ -1,0 +1,165 @@
+"""The only place vLLM is touched: one AsyncLLM per catalog entry, on the worker's asyncio loop.
+
+Facts this module rests on (vLLM 0.26 to 0.32): ``AsyncLLM.from_engine_args`` blocks until the engine process is ready,
+so it runs in a thread; ``kv_cache_memory_bytes`` skips memory profiling, which two engines would otherwise spoil for
+each other; on the CPU ``VLLM_ENABLE_V1_MULTIPROCESSING=0`` leaves one process per engine, and one unbound OpenMP thread
+keeps two engines on two cores from fighting (the default binding puts both on the same core).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import subprocess
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from worker.contract.catalog import ModelSpec
+from worker.contract.jobs import Message, Sampling
+from worker.engines import Piece
+from worker.errors import ContextOverflow, EngineDied, LoadError
+from worker.models import model_dir
+
+log = logging.getLogger(__name__)
+
+
+class VllmEngine:
+    """An :class:`worker.engines.Engine` over one vLLM engine process."""
+
+    def __init__(self, spec: ModelSpec, models_dir: Path) -> None:
+        self.spec = spec
+        self._dir = Path(spec.path).expanduser() if spec.path else model_dir(models_dir, spec)
+        self._llm: Any = None
+        self._tokenizer: Any = None
+        self._template: str | None = spec.chat_template or None
+
+    @property
+    def alive(self) -> bool:
+        return self._llm is not None and not self._llm.errored
+
+    async def load(self) -> None:
+        if not (self._dir / "config.json").is_file():
+            raise LoadError(
+                self.spec.id, f"its files are not in {self._dir}; fetch them: python -m worker.models fetch"
+            )
+        try:
+            self._llm = await asyncio.to_thread(self._start)
+        except Exception as error:
+            raise LoadError(self.spec.id, f"{type(error).__name__}: {error}") from error
+        self._tokenizer = self._llm.tokenizer
+        if self._template is None and not getattr(self._tokenizer, "chat_template", None):
+            raise LoadError(self.spec.id, "it has no chat template; give one as chat_template in the catalog")
+
+    def _start(self) -> Any:
+        prepare_environment()
+        from vllm import AsyncEngineArgs
+        from vllm.v1.engine.async_llm import AsyncLLM
+
+        from worker.engines import forkserver
+
+        args = AsyncEngineArgs(
+            model=str(self._dir),
+            served_model_name=self.spec.id,
+            max_model_len=self.spec.max_model_len,
+            max_num_seqs=self.spec.max_num_seqs,
+            dtype=self.spec.dtype,
+            quantization=self.spec.quantization,
+            kv_cache_memory_bytes=int(self.spec.kv_bytes),
+            tensor_parallel_size=self.spec.tensor_parallel,
+            enforce_eager=on_cpu(),
+            disable_log_stats=True,
+            enable_log_requests=False,
+        )
+        if on_cpu():
+            forkserver.use_for_vllm()
+        return AsyncLLM.from_engine_args(args)
+
+    async def generate(self, request_id: str, messages: Sequence[Message], sampling: Sampling) -> AsyncIterator[Piece]:
+        from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
+
+        prompt = self._prompt(messages)
+        room = self.spec.max_model_len - len(prompt)
+        if room < 1:
+            raise ContextOverflow(len(prompt), self.spec.max_model_len)
+        params = self._params(sampling, room)
+        count = 0
+        try:
+            async for out in self._llm.generate(_tokens(prompt), params, request_id):
+                done = out.outputs[0]
+                count += len(done.token_ids)
+                reason = ("length" if done.finish_reason == "length" else "stop") if out.finished else None
+                if done.text or reason:
+                    yield Piece(done.text, count, len(prompt), reason)  # type: ignore[arg-type]
+        except (EngineDeadError, EngineGenerateError) as error:
+            raise EngineDied(self.spec.id, type(error).__name__) from None
+
+    def _prompt(self, messages: Sequence[Message]) -> list[int]:
+        turns = [{"role": m.role, "content": m.content} for m in messages]
+        if self.spec.system_prompt and (not turns or turns[0]["role"] != "system"):
+            turns.insert(0, {"role": "system", "content": self.spec.system_prompt})
+        ids = self._tokenizer.apply_chat_template(
+            turns, chat_template=self._template, add_generation_prompt=True, tokenize=True, return_dict=False
+        )
+        return list(ids)
+
+    def _params(self, sampling: Sampling, room: int) -> Any:
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        own = self.spec.sampling
+        limit = min(sampling.max_tokens or self.spec.max_tokens, self.spec.max_tokens, room)
+        return SamplingParams(
+            max_tokens=limit,
+            temperature=own.temperature if sampling.temperature is None else sampling.temperature,
+            top_p=own.top_p if sampling.top_p is None else sampling.top_p,
+            repetition_penalty=own.repetition_penalty,
+            seed=sampling.seed,
+            stop=[*self.spec.stop, *sampling.stop] or None,
+            output_kind=RequestOutputKind.DELTA,
+        )
+
+    async def unload(self) -> None:
+        llm, self._llm = self._llm, None
+        self._tokenizer = None
+        if llm is not None:
+            await asyncio.to_thread(llm.shutdown)
+
+
+def _tokens(prompt: list[int]) -> Any:
+    try:
+        from vllm.inputs.engine import tokens_input
+    except ImportError:  # before 0.27 a plain dictionary was the way
+        return {"prompt_token_ids": prompt}
+    return tokens_input(prompt)
+
+
+def on_cpu() -> bool:
+    """Whether the installed vLLM runs on the CPU."""
+    from vllm.platforms import current_platform
+
+    return bool(current_platform.is_cpu())
+
+
+def prepare_environment() -> None:
+    """Set what vLLM reads at import, once, before its first import. What the operator has set stands."""
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    os.environ.setdefault("VLLM_CONFIGURE_LOGGING", "1")
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+    if not _has_gpu():
+        os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+        os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+        os.environ.pop("VLLM_CPU_KVCACHE_SPACE", None)  # would override each model's own kv_bytes
+
+
+def _has_gpu() -> bool:
+    if any(Path("/dev").glob("nvidia[0-9]*")):
+        return True
+    try:
+        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, check=False, timeout=20)  # noqa: S607
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return listed.returncode == 0 and bool(listed.stdout.strip())

@@ -1,0 +1,1 @@
+"""More models than memory: when to switch (plan), whom to evict (plan), doing it (pool)."""

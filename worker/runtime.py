@@ -1,0 +1,248 @@
+"""The worker process's one asyncio loop: the pool, the battles on it, and what they tell Redis.
+
+Celery's pool threads only wait here; all battles run on this loop, so they share continuous batching. Everything with
+an effect outside is started in ``start()`` and ended in ``stop()``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import redis.asyncio
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from worker.battle import Battle, HandedBack, Stop, StopReason
+from worker.contract import channel, residency
+from worker.contract.catalog import Catalog
+from worker.contract.events import CancelledBy
+from worker.contract.jobs import RECORDS_STARTED, BattleJob, BattleResult, task_id
+from worker.engines import EngineFactory
+from worker.pool.pool import Pool
+from worker.pool.states import EngineState
+from worker.settings import WorkerSettings
+
+log = logging.getLogger(__name__)
+
+REPORT_S = 2.0
+Send = Callable[[str, tuple[Any, ...]], None]
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Running:
+    """One battle on the loop, as operators see it: no texts."""
+
+    job: BattleJob
+    stop: Stop
+    since: float
+    done: Future[BattleResult] = field(default_factory=Future)
+
+
+class Runtime:
+    """``start`` once, ``run_battle`` from any thread, ``stop`` once."""
+
+    def __init__(
+        self, settings: WorkerSettings, catalog: Catalog, make_engine: EngineFactory, send: Send, name: str
+    ) -> None:
+        self.settings = settings
+        self.catalog = catalog
+        self.name = name
+        self._make_engine = make_engine
+        self._send = send
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="battles", daemon=True)
+        self._lock = threading.Lock()
+        self.running: dict[str, Running] = {}
+        self._changed = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._leaving = False
+        self._preloaded = False
+        self.pool: Pool
+        self._redis: Any
+
+    # ── life ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def start(self) -> None:
+        """Begin the loop, the pool with its preload, the cancel watcher and the reports."""
+        self._thread.start()
+        self._call(self._start())
+
+    async def _start(self) -> None:
+        s = self.settings
+        retry = Retry(ExponentialBackoff(cap=2.0, base=0.05), 20)
+        self._redis = redis.asyncio.Redis.from_url(
+            s.redis_url, retry=retry, retry_on_error=[RedisConnectionError, RedisTimeoutError]
+        )
+        self.pool = Pool(
+            self.catalog,
+            self._make_engine,
+            capacity=s.max_resident,
+            max_wait_s=s.max_wait_s,
+            fail_backoff_s=s.fail_backoff_s,
+            load_timeout_s=s.load_timeout_s,
+            on_change=self._changed.set,
+        )
+        preload = self.catalog.ids[: s.max_resident] if s.preload is None else s.preload
+        self.pool.start(preload)
+        self._tasks = [asyncio.create_task(self._report_always()), asyncio.create_task(self._watch_cancels())]
+
+    def leave(self) -> None:
+        """Warm shutdown has begun: battles have ``drain_s`` to end, then go back to the queue."""
+        if not self._leaving:
+            self._leaving = True
+            self._loop.call_soon_threadsafe(self._changed.set)
+            self._loop.call_soon_threadsafe(self._loop.call_later, self.settings.drain_s, self._hand_back_all)
+
+    def _hand_back_all(self) -> None:
+        for running in list(self.running.values()):
+            running.stop.ask("shutdown")
+
+    def stop(self) -> None:
+        """Hand back what still runs, unload every engine, end the loop."""
+        self._leaving = True
+        if not self._thread.is_alive():
+            return
+        self._call(self._stop())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+
+    async def _stop(self) -> None:
+        self._hand_back_all()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.pool.close()
+        with contextlib.suppress(RedisConnectionError, RedisTimeoutError):
+            await asyncio.wait_for(residency.withdraw(self._redis, self.name), 2)
+        await self._redis.aclose()
+
+    def _call(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def on_loop(self, work: Callable[[], T]) -> T:
+        """Run a quick function on the loop, from another thread; operators' commands go this way."""
+
+        async def call() -> T:
+            return work()
+
+        return self._call(call())
+
+    # ── battles ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def run_battle(self, job: BattleJob) -> BattleResult:
+        """Blocks until the turn has ended. A second copy of a job that runs here joins it instead of running twice.
+
+        Raises HandedBack when the worker shuts down, StaleAttempt when another worker has taken over.
+        """
+        name = task_id(job.battle_id, job.turn)
+        with self._lock:
+            running = self.running.get(name)
+            if running is None:
+                running = self.running[name] = Running(job, Stop(), time.time())
+                asyncio.run_coroutine_threadsafe(self._run(name, running), self._loop)
+        return running.done.result()
+
+    async def _run(self, name: str, running: Running) -> None:
+        async def started(attempt: int) -> None:
+            job = running.job
+            await asyncio.to_thread(self._send, RECORDS_STARTED, (job.battle_id, job.turn, attempt))
+
+        battle = Battle(
+            running.job,
+            pool=self.pool,
+            redis=self._redis,
+            settings=self.settings,
+            stop=running.stop,
+            on_started=started,
+        )
+        result: BattleResult | None = None
+        error: BaseException | None = None
+        try:
+            if self._leaving:
+                raise HandedBack
+            result = await battle.run()
+        except BaseException as raised:  # noqa: BLE001 (handed to the thread that waits)
+            error = raised
+        with self._lock:
+            self.running.pop(name, None)
+        self._changed.set()
+        if error is not None:
+            running.done.set_exception(error)
+        elif result is not None:
+            running.done.set_result(result)
+
+    def cancel(self, battle_id: str, by: StopReason) -> int:
+        """Stop every turn of this battle that is queued or running here; how many there were."""
+        with self._lock:
+            found = [r for r in self.running.values() if r.job.battle_id == battle_id]
+        for running in found:
+            self._loop.call_soon_threadsafe(running.stop.ask, by)
+        return len(found)
+
+    async def _watch_cancels(self) -> None:
+        while True:
+            try:
+                async with self._redis.pubsub() as pubsub:
+                    await pubsub.subscribe(channel.CANCEL_CHANNEL)
+                    for running in list(self.running.values()):  # asked while nobody was listening
+                        await self._cancel_if_asked(running.job.battle_id)
+                    async for message in pubsub.listen():
+                        if message["type"] == "message":
+                            await self._cancel_if_asked(message["data"].decode())
+            except (RedisConnectionError, RedisTimeoutError):
+                await asyncio.sleep(0.5)
+
+    async def _cancel_if_asked(self, battle_id: str) -> None:
+        by: CancelledBy | None = await channel.cancel_requested(self._redis, battle_id)
+        if by is not None:
+            self.cancel(battle_id, by)
+
+    # ── reports ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def residency(self) -> residency.Residency:
+        """What this worker tells the rest of the arena."""
+        slots = self.pool.slots
+        self._preloaded = self._preloaded or self.pool.settled
+        now = self.pool.clock()
+
+        def having(*states: EngineState) -> tuple[str, ...]:
+            return tuple(sorted(m for m, s in slots.items() if s.view.state in states))
+
+        return residency.Residency(
+            worker=self.name,
+            at=time.time(),
+            accepting=self._preloaded and not self._leaving,
+            capacity=self.pool.capacity,
+            models=tuple(slots),
+            ready=having(EngineState.READY),
+            loading=having(EngineState.LOADING),
+            failed={
+                m: s.view.why
+                for m, s in slots.items()
+                if s.view.state is EngineState.FAILED and s.view.failed_until > now
+            },
+            running=len(self.running) - self.pool.waiting,
+            waiting=self.pool.waiting,
+            queue_bound=self.settings.queue_bound,
+        )
+
+    async def _report_always(self) -> None:
+        while True:
+            self._changed.clear()
+            try:
+                await residency.report(self._redis, self.residency())
+            except (RedisConnectionError, RedisTimeoutError):
+                log.warning("cannot report to Redis; trying again")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), REPORT_S)

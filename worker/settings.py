@@ -1,0 +1,58 @@
+"""The worker's environment, read once into a frozen object when the worker starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+def default_models_dir() -> Path:
+    """Where converted models live unless told otherwise; shared by all checkouts of a user."""
+    return Path("~/.cache/llm-arena/models").expanduser()
+
+
+class WorkerSettings(BaseSettings):
+    """Every variable is prefixed ``ARENA_``; seconds unless the name says otherwise."""
+
+    model_config = SettingsConfigDict(env_prefix="ARENA_", frozen=True, extra="ignore")
+
+    redis_url: str = "redis://127.0.0.1:6379/0"
+    catalog: Path = Path("ops/catalogs/cpu.toml")
+    models_dir: Path = Field(default_factory=default_models_dir)
+
+    max_resident: int = Field(default=2, ge=2)
+    """Engines in memory at once; two, so that a pair fits."""
+    preload: Annotated[tuple[str, ...] | None, NoDecode] = None
+    """Comma-separated model ids to load before the worker accepts battles; default: the catalog's first that fit."""
+    queue_bound: int = Field(default=100, ge=1)
+    """Battles waiting for engines beyond which web refuses new ones."""
+    max_wait_s: float = Field(default=120.0, gt=0)
+    """A waiter older than this stops new leases on the engines in its way."""
+    fail_backoff_s: float = Field(default=30.0, gt=0)
+    """An engine that could not load is not tried again for this long, doubling each time."""
+    load_timeout_s: float = Field(default=900.0, gt=0)
+
+    pace: bool = True
+    pace_cap_s: float = Field(default=15.0, ge=0)
+    """Longest time one side's text is held back for the other's."""
+    pace_tail_s: float = Field(default=6.0, ge=0)
+    """Longest time the rest of a side's finished answer may take to be shown."""
+    flush_ms: int = Field(default=40, ge=5)
+
+    max_attempts: int = Field(default=5, ge=1)
+    drain_s: float = Field(default=5.0, ge=0)
+    """How long running battles may go on after SIGTERM before they are handed back to the queue."""
+    visibility_timeout_s: int = Field(default=900, ge=60)
+
+    @field_validator("preload", mode="before")
+    @classmethod
+    def _comma_separated(cls, value: object) -> object:
+        return tuple(p.strip() for p in value.split(",") if p.strip()) if isinstance(value, str) else value
+
+    @classmethod
+    def from_env(cls) -> WorkerSettings:
+        """Raises pydantic.ValidationError naming the variable and the reason."""
+        return cls()

@@ -1,0 +1,24 @@
+"""The worker's Celery tasks: decode, run, return. What a battle is lives in battle.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery.exceptions import Ignore, Reject
+
+from worker.battle import HandedBack
+from worker.celery import app
+from worker.contract.channel import StaleAttempt
+from worker.contract.jobs import RUN_BATTLE, BattleResult, decode_job
+
+
+@app.task(name=RUN_BATTLE, bind=True, acks_late=True)  # type: ignore[untyped-decorator]
+def run_battle(self: Any, job: dict[str, Any]) -> BattleResult:
+    """Run one turn; the result goes to queue ``records`` by the link the sender attached."""
+    try:
+        result: BattleResult = app.arena.run_battle(decode_job(job))
+    except HandedBack:
+        raise Reject("the worker is shutting down", requeue=True) from None
+    except StaleAttempt:
+        raise Ignore from None
+    return result

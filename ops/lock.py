@@ -76,7 +76,7 @@ def closure(wanted: Iterable[str], requires: Requires, variant: str) -> dict[str
     todo = [(Requirement(line), "", SERVED[variant]) for line in wanted]
     while todo:
         requirement, extra, machines = todo.pop()
-        name = canonicalize_name(requirement.name)
+        name = str(canonicalize_name(requirement.name))
         if name in excluded:
             continue
         needing = frozenset(i for i in machines if _applies(requirement.marker, MACHINES[i], extra))
@@ -145,8 +145,8 @@ def resolve_gpu(packages: list[str], base: Path) -> tuple[dict[str, str], dict[s
         options = ["--dry-run", "--ignore-installed", "--quiet", "--report", str(report), "-c", str(constraints)]
         subprocess.run([sys.executable, "-m", "pip", "install", *options, *plain], check=True)
         resolved = [item["metadata"] for item in json.loads(report.read_text())["install"]]
-    versions = {canonicalize_name(m["name"]): m["version"] for m in resolved}
-    return versions, {canonicalize_name(m["name"]): m.get("requires_dist", []) for m in resolved}
+    named = {str(canonicalize_name(m["name"])): m for m in resolved}
+    return {n: m["version"] for n, m in named.items()}, {n: m.get("requires_dist", []) for n, m in named.items()}
 
 
 def write(name: str, content: list[str], note: str) -> None:

@@ -1,0 +1,109 @@
+"""Talks to supervisord: starts it, asks how its programs are, and ends it so that nothing stays behind."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import time
+import xmlrpc.client
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from ops.setup.console import Progress, SetupError
+from ops.setup.layout import ROOT, Layout
+from ops.setup.state import State, marked, sweep
+from ops.setup.venv import Venv
+
+STOP_LIMIT_S = 120.0
+"""Longest ordered stop: the sum of what each program may take, and some air."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramState:
+    """One program as supervisor sees it. ``started`` (epoch seconds) changes with every restart."""
+
+    name: str
+    state: str
+    started: int
+    log: Path
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=10)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+class _UnixTransport(xmlrpc.client.Transport):
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self._path = path
+
+    def make_connection(self, host: object) -> http.client.HTTPConnection:
+        return _UnixConnection(self._path)
+
+
+def start(
+    conf: Path, layout: Layout, venv: Venv, environment: Mapping[str, str], detach: bool
+) -> subprocess.Popen[bytes]:
+    """Start supervisord in a session of its own, so that Ctrl-C reaches only us and the stop stays ordered.
+
+    In the foreground it is told to stop when we die, however that happens.
+    """
+    command = [str(venv.python), "-m", "supervisor.supervisord", "--nodaemon", "--configuration", str(conf)]
+    if not detach:
+        command = [str(venv.python), "-m", "ops.gate", "--die-with-parent", "TERM", "--", *command]
+    with (layout.logs / "supervisord.out").open("wb") as output:
+        return subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def program_states(layout: Layout) -> list[ProgramState] | None:
+    """How every program is; None while supervisord does not answer."""
+    proxy = xmlrpc.client.ServerProxy("http://localhost/RPC2", transport=_UnixTransport(str(layout.supervisor_socket)))
+    try:
+        answer = proxy.supervisor.getAllProcessInfo()
+    except (OSError, http.client.HTTPException, xmlrpc.client.Error):
+        return None
+    assert isinstance(answer, list)
+    return [ProgramState(p["name"], p["statename"], int(p["start"]), Path(p["stdout_logfile"])) for p in answer]
+
+
+def stop(state: State) -> None:
+    """End one start: web first, the store last; then look for anything left. Raises SetupError if something stays."""
+    if state.alive:
+        with suppress(ProcessLookupError):
+            os.kill(state.pid, signal.SIGTERM)
+    deadline = time.monotonic() + STOP_LIMIT_S
+    while (left := len(marked(state.run_id))) and state.alive and time.monotonic() < deadline:
+        Progress.show(f"stopping, {left} processes left")
+        _reap(state.pid)
+        time.sleep(0.1)
+    _reap(state.pid)
+    sweep(state.run_id)
+    Progress.clear()
+    if left := len(marked(state.run_id)):
+        raise SetupError(f"{left} processes would not end", "See: ps -ef | grep ops.gate")
+
+
+def _reap(pid: int) -> None:
+    """Where supervisord is our own child, its zombie would look alive on systems without /proc."""
+    with suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)

@@ -1,0 +1,126 @@
+"""``./ops/test``: everything a change must pass, on a machine where nothing but Python need be installed.
+
+Linters and types come first, pytest last, so that its summary is the end of the output. What cannot be had here is
+skipped with a reason; with ``CI=true`` it is an error instead.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import uuid
+from collections.abc import Mapping
+from contextlib import nullcontext
+
+from ops.setup import checks, debian, postgres, state, venv
+from ops.setup.catalog_kind import default_catalog, has_nvidia_gpu, models_dir, read_kind
+from ops.setup.console import SetupError, note, step
+from ops.setup.layout import ROOT
+
+TIERS = {"quick": "not real and not browser and not postgres and not long", "": "not long", "long": ""}
+"""pytest's marker expression of each tier."""
+
+SLOW_FOLDERS = ("integration", "acceptance", "browser", "chaos", "gpu")
+"""Folders of tests/ that `quick` leaves out: they start whole processes."""
+
+STATIC = {
+    "ruff check": ("-m", "ruff", "check", "."),
+    "ruff format": ("-m", "ruff", "format", "--check", "."),
+    "mypy": ("-m", "mypy"),
+    "wire protocol": ("-m", "ops.protocol", "--check"),
+    "typescript": ("-m", "ops.assets", "--check"),
+}
+"""Checks that run nothing, by name."""
+
+
+def run_tests(argv: list[str]) -> int:
+    """The whole command; returns the worst exit status."""
+    parser = argparse.ArgumentParser(
+        prog="./ops/test",
+        usage="./ops/test [quick|long] [pytest arguments]",
+        description="Linters, types and tests. quick: units only, minutes; long: everything; else all but the long.",
+        epilog="Further arguments go to pytest, for instance: ./ops/test quick tests/web -k votes",
+    )
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    rest = parser.parse_args(argv).arguments
+    tier = rest.pop(0) if rest and rest[0] in TIERS else ""
+    target = venv.Venv()
+    environment = test_environment(target, os.environ)
+    real = prepare(target, environment, tier)
+    failed = [name for name, command in STATIC.items() if not _passes(target, environment, name, command)]
+    with postgres.private_server() if tier != "quick" else nullcontext() as url:
+        if url:
+            environment["ARENA_TEST_POSTGRES_URL"] = url
+        selection = select(tier, real, rest)
+        step(" ".join(["pytest", *selection]))
+        status = subprocess.run(
+            [str(target.python), "-m", "pytest", *selection], cwd=ROOT, env=environment, check=False
+        ).returncode
+    if left := state.sweep(environment[state.RUN_ID]):
+        failed.append(f"{left} processes were left by the tests")
+    if failed:
+        print(f"\nFailed besides pytest: {', '.join(failed)}", flush=True)
+    return status or bool(failed)
+
+
+def prepare(target: venv.Venv, environment: Mapping[str, str], tier: str) -> bool:
+    """Install and build what the tier needs. Returns whether real models can be run here.
+
+    Raises SetupError for what must not be missing: everything, where ``CI=true``.
+    """
+    strict = os.environ.get("CI") == "true"
+    real = tier != "quick" and _can_run_vllm(strict)
+    variants = ("base", "test", *(["cpu"] if real else []))
+    models = read_kind(default_catalog(gpu=False), models_dir()).models_bytes if real else 0
+    lacking = [v for v in variants if not venv.satisfied(target, (v,))]
+    needs = {target.path: int(sum(venv.SIZES[v] for v in lacking) * checks.GB), models_dir(): models}
+    checks.enough_disk(needs, {target.path: "packages", models_dir(): "models"})
+    venv.ensure(target, variants)
+    if tier != "quick":
+        debian.ensure((debian.BROWSER, debian.POSTGRES), required=strict)
+    steps = {"Building the pages": ("-m", "ops.assets")}
+    if real:
+        catalog = str(default_catalog(gpu=False))
+        steps["Fetching the models"] = ("-m", "worker.models", "fetch", "--catalog", catalog)
+    for what, command in steps.items():
+        step(what)
+        if subprocess.run([str(target.python), *command], cwd=ROOT, env=dict(environment), check=False).returncode:
+            raise SetupError(f"{what}: failed (see above)", "Correct that and run again")
+    return real
+
+
+def _can_run_vllm(strict: bool) -> bool:
+    try:
+        checks.vllm_runs_here(gpu=False)
+    except SetupError as error:
+        if strict:
+            raise
+        note(f"tests with real models will be skipped: {error.what}")
+        return False
+    return True
+
+
+def test_environment(target: venv.Venv, caller: Mapping[str, str]) -> dict[str, str]:
+    """The caller's environment without its arena settings: tests must not see, or reach, somebody's real arena."""
+    kept = {n: v for n, v in caller.items() if not n.startswith("ARENA_") or n.startswith("ARENA_TEST_")}
+    decided = {
+        "ARENA_MODELS_DIR": str(models_dir()),
+        "PATH": f"{target.path / 'bin'}:{caller.get('PATH', os.defpath)}",
+        state.RUN_ID: uuid.uuid4().hex,
+    }
+    return {**kept, **decided}
+
+
+def _passes(target: venv.Venv, environment: Mapping[str, str], name: str, command: tuple[str, ...]) -> bool:
+    step(name)
+    done = subprocess.run([str(target.python), *command], cwd=ROOT, env=dict(environment), check=False)
+    return done.returncode == 0
+
+
+def select(tier: str, real: bool, rest: list[str]) -> list[str]:
+    """pytest's arguments: the tier's marker expression and folders, then what the person added."""
+    parts = [TIERS[tier], "" if real else "not real", "" if has_nvidia_gpu() else "not gpu"]
+    expression = " and ".join(part for part in dict.fromkeys(parts) if part)
+    ignored = [f"--ignore=tests/{folder}" for folder in SLOW_FOLDERS] if tier == "quick" else []
+    return ["-m", expression, *ignored, *rest]

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from ops.setup.console import SetupError
 
@@ -34,7 +35,7 @@ def private_server() -> Iterator[str | None]:
         yield None
         return
     # Not below the caller's TMPDIR: an unprivileged user must get in, and a socket's path must be short.
-    with tempfile.TemporaryDirectory(prefix="arena-pg-", dir="/tmp") as home:  # noqa: S108  a fresh private folder
+    with tempfile.TemporaryDirectory(prefix="arena-pg-", dir="/tmp") as home:
         user = _unprivileged()
         if user is not None:
             os.chown(home, user.pw_uid, user.pw_gid)
@@ -63,7 +64,7 @@ def _unprivileged() -> pwd.struct_passwd | None:
 
 
 def _start(folder: Path, home: Path, user: pwd.struct_passwd | None) -> subprocess.Popen[str]:
-    who = {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+    who: dict[str, Any] = {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
     data = home / "data"
     made = subprocess.run(
         [folder / "initdb", "-D", data, "-A", "trust", "-U", ROLE, "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"],
@@ -75,7 +76,7 @@ def _start(folder: Path, home: Path, user: pwd.struct_passwd | None) -> subproce
                "synchronous_commit": "off", "max_connections": "200"}  # fmt: skip
     words = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
     with (home / "log").open("w") as log:
-        server = subprocess.Popen(
+        server: subprocess.Popen[str] = subprocess.Popen(
             [folder / "postgres", "-D", data, *words], cwd=home, stdout=log, stderr=log, text=True, **who
         )
     deadline = time.monotonic() + START_LIMIT_S

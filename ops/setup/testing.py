@@ -79,7 +79,7 @@ def prepare(target: venv.Venv, environment: Mapping[str, str], tier: str) -> boo
     venv.ensure(target, variants)
     if tier != "quick":
         debian.ensure((debian.BROWSER, debian.POSTGRES), required=strict)
-    steps = {"Building the pages": ("-m", "ops.assets")}
+    steps: dict[str, tuple[str, ...]] = {"Building the pages": ("-m", "ops.assets")}
     if real:
         catalog = str(default_catalog(gpu=False))
         steps["Fetching the models"] = ("-m", "worker.models", "fetch", "--catalog", catalog)

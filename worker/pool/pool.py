@@ -110,7 +110,8 @@ class Pool:
         unknown = sorted(m for m in wanted if m not in self.slots)
         if unknown:
             raise ModelUnavailable(unknown[0], "not in this worker's catalog")
-        waiting = _Waiting(Waiter(job, wanted, self.clock()), asyncio.get_running_loop().create_future())
+        owed = frozenset(m for m in wanted if self.slots[m].view.state is not EngineState.READY)
+        waiting = _Waiting(Waiter(job, wanted, self.clock(), owed), asyncio.get_running_loop().create_future())
         self._waiting[job] = waiting
         self._decide()
         try:

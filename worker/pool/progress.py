@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from worker.pool.states import EngineState, PoolState, Waiter
+from worker.pool.states import EngineState, EngineView, PoolState, Waiter
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +36,17 @@ def progress(
         if other.job == waiter.job:
             break
         ahead += 1
-    engines = [state.engines[m] for m in waiter.models]
-    owed = [e for e in engines if e.state is not EngineState.READY]
+    owed = [state.engines[m] for m in waiter.owed]
     total = sum(e.load_s for e in owed)
-    done = sum(min(now - since[e.model], e.load_s * 0.95) for e in owed if e.state is EngineState.LOADING)
+    done = sum(_done(e, since[e.model], now) for e in owed)
     eta = round(max(total - done, 1.0))
-    if not any(e.state is EngineState.LOADING for e in engines):
+    if done <= 0:
         return Queued(ahead + 1, float(eta) if ahead == 0 else None)
-    fraction = done / total if total > 0 else 0.0
-    return Loading(min(round(fraction * 20) / 20, 0.95), float(eta))
+    return Loading(min(round(done / total * 20) / 20, 0.95), float(eta))
+
+
+def _done(engine: EngineView, since: float, now: float) -> float:
+    """Seconds of the engine's loading that are behind us, never all of them before it is ready."""
+    if engine.state is EngineState.READY:
+        return engine.load_s
+    return min(now - since, engine.load_s * 0.95) if engine.state is EngineState.LOADING else 0.0

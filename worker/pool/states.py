@@ -43,6 +43,8 @@ class Waiter:
     job: str
     models: frozenset[str]
     since: float
+    owed: frozenset[str] = frozenset()
+    """Those of ``models`` that were not ready when it began to wait."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,7 @@ class HubSource(_Source, frozen=True, tag="hub"):
     repo: Annotated[str, Meta(pattern=r"^[\w.-]+/[\w.-]+$")]
     revision: Text
     file: str = ""
-    files: tuple[str, ...] = ("*.json", "*.safetensors", "*.model", "*.jinja", "*.txt")
+    files: tuple[str, ...] = ("*.json", "*.safetensors", "*.model", "*.jinja", "*.txt", "LICENSE*", "USE_POLICY*")
     sha256: Sha256 | None = None
     gated: bool = False
     token_env: EnvName | None = None

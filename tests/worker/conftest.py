@@ -1,0 +1,85 @@
+"""A catalog of stand-ins, and engines whose loading the test controls."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from worker.contract.catalog import Catalog, EchoScript, ModelSpec
+from worker.contract.jobs import Message, Sampling
+from worker.engines import Piece
+from worker.errors import LoadError
+
+
+def spec(model: str, **echo: object) -> ModelSpec:
+    return ModelSpec(
+        id=model,
+        name=model.upper(),
+        maker="nobody",
+        family=f"family-{model}",
+        licence="MIT",
+        engine="echo",
+        echo=EchoScript(**echo),  # type: ignore[arg-type]
+    )
+
+
+@pytest.fixture
+def make_spec() -> Callable[..., ModelSpec]:
+    return spec
+
+
+@dataclass
+class HandEngine:
+    """Loads when told to, dies when told to; never generates."""
+
+    spec: ModelSpec
+    loaded: asyncio.Event = field(default_factory=asyncio.Event)
+    fail: str = ""
+    alive: bool = False
+    unloads: int = 0
+
+    async def load(self) -> None:
+        await self.loaded.wait()
+        if self.fail:
+            raise LoadError(self.spec.id, self.fail)
+        self.alive = True
+
+    async def unload(self) -> None:
+        self.alive = False
+        self.unloads += 1
+
+    async def generate(self, request_id: str, messages: Sequence[Message], sampling: Sampling) -> AsyncIterator[Piece]:
+        raise AssertionError("not in this test")
+        yield
+
+
+@dataclass
+class Hand:
+    """A factory that keeps what it made; ``auto`` engines load at once."""
+
+    auto: bool = True
+    made: dict[str, list[HandEngine]] = field(default_factory=dict)
+    fail: dict[str, str] = field(default_factory=dict)
+
+    def __call__(self, spec_: ModelSpec) -> HandEngine:
+        engine = HandEngine(spec_, fail=self.fail.get(spec_.id, ""))
+        if self.auto:
+            engine.loaded.set()
+        self.made.setdefault(spec_.id, []).append(engine)
+        return engine
+
+    def last(self, model: str) -> HandEngine:
+        return self.made[model][-1]
+
+
+@pytest.fixture
+def hand() -> Hand:
+    return Hand()
+
+
+@pytest.fixture
+def catalog() -> Catalog:
+    return Catalog(tuple(spec(m) for m in ("ant", "bee", "cat", "dog")))

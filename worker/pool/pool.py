@@ -74,7 +74,7 @@ class Pool:
         }
         self._waiting: dict[str, _Waiting] = {}
         self._wanted: list[str] = []
-        self._draining: frozenset[str] = frozenset()
+        self._switching: frozenset[str] | None = None
         self._move: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._closing = False
@@ -194,7 +194,7 @@ class Pool:
         for model, slot in self.slots.items():
             alive = slot.engine is None or slot.view.state is not EngineState.READY or slot.engine.alive
             engines[model] = replace(slot.view, alive=alive)
-        return PoolState(engines, self.capacity, self._move is not None, tuple(self._wanted))
+        return PoolState(engines, self.capacity, self._move is not None, self._switching, tuple(self._wanted))
 
     # ── the mover ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -210,7 +210,7 @@ class Pool:
             return
         waiting = [w.waiter for w in self._waiting.values() if not w.granted.done()]
         decided = plan(self.state(), waiting, self.clock(), self._max_wait)
-        self._draining = decided.draining
+        self._switching = decided.switching
         for job, model in decided.refuse:
             why = self.slots[model].view.why if model in self.slots else "not in this worker's catalog"
             self._waiting[job].granted.set_exception(ModelUnavailable(model, why))

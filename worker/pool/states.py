@@ -52,6 +52,8 @@ class PoolState:
     engines: dict[str, EngineView]
     capacity: int
     moving: bool = False
+    switching: frozenset[str] | None = None
+    """The pair the last plan decided to make room for."""
     wanted: tuple[str, ...] = ()
     """Loads an operator (or the preload list) asked for, oldest first."""
 
@@ -69,11 +71,11 @@ class Unload:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do now. ``draining``: engines that take no new leases until the switch for ``target`` is done."""
+    """What to do now. ``draining``: engines that take no new leases until the switch to ``switching`` is done."""
 
     grant: tuple[str, ...] = ()
     refuse: tuple[tuple[str, str], ...] = ()
     """(job, model that failed)."""
     move: Load | Unload | None = None
     draining: frozenset[str] = field(default_factory=frozenset)
-    target: frozenset[str] | None = None
+    switching: frozenset[str] | None = None

@@ -60,5 +60,7 @@ def test_a_battle_told_from_prompt_to_vote() -> None:
 
 
 def test_a_restart_forgets_the_text_of_the_turn_it_restarts() -> None:
-    view = fold_all([ev.TurnStarted(1, "why?"), ev.SideDelta("a", "old"), ev.BattleRestarted(2), ev.SideDelta("a", "n")])
+    view = fold_all(
+        [ev.TurnStarted(1, "why?"), ev.SideDelta("a", "old"), ev.BattleRestarted(2), ev.SideDelta("a", "n")]
+    )
     assert (view.attempt, view.turns[0].a.text, view.turns[0].b.text) == (2, "n", "")

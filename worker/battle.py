@@ -151,6 +151,7 @@ class Battle:
             await self._publish([ev.SideFailed(s, UNAVAILABLE) for s in SIDES])
         finally:
             waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
 
     async def _tell_waiting(self) -> None:
         told: StoredEvent | None = None

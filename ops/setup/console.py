@@ -53,14 +53,14 @@ class Progress:
     _last = 0.0
 
     @classmethod
-    def show(cls, text: str) -> None:
-        """Replace the moving line by ``text``."""
+    def show(cls, text: str, force: bool = False) -> None:
+        """Replace the moving line by ``text``; ``force`` says it on a log file too, however recent the last one is."""
         now = time.monotonic()
         if sys.stdout.isatty():
             text = f"       {text}"[:118]
             print(f"\r{text:<{cls._shown}}", end="", flush=True)
             cls._shown = len(text)
-        elif now - cls._last >= QUIET_EVERY_S:
+        elif force or now - cls._last >= QUIET_EVERY_S:
             cls._last = now
             print(f"[{elapsed()}]   {text}", flush=True)
 

@@ -26,21 +26,19 @@ def install(python: Path, arguments: list[str], label: str = "", total: int = 0)
     command = [str(python), "-m", "pip", "install", "--no-deps", "--no-input", "--disable-pip-version-check"]
     recent: deque[str] = deque(maxlen=400)
     seen = 0
-    process = subprocess.Popen(
-        [*command, "--progress-bar", "off", *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    try:
+    command += ["--progress-bar", "off", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None
-        for line in process.stdout:
-            recent.append(line.rstrip())
-            seen += line.startswith("Collecting ")
-            if said := _progress(line, label, seen, total):
-                Progress.show(said)
-        code = process.wait()
-    finally:
-        process.terminate()
-        process.wait()
-    if code:
+        try:
+            for line in process.stdout:
+                recent.append(line.rstrip())
+                seen += line.startswith("Collecting ")
+                if said := _progress(line, label, seen, total):
+                    Progress.show(said, force=said.startswith("unpacking") and total > 1)
+        except BaseException:
+            process.terminate()
+            raise
+    if process.returncode:
         raise explained("\n".join(recent))
 
 

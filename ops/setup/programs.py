@@ -103,7 +103,8 @@ def _entries(program: Program, layout: Layout, venv: Venv) -> dict[str, str]:
         # Engines are children of the worker; if it must be killed they go with it.
         "killasgroup": "true",
         "redirect_stderr": "true",
-        "stdout_logfile": _escaped(layout.logs / f"{program.name}.log"),
+        # supervisor 4.3 expands this one twice.
+        "stdout_logfile": _escaped(_escaped(layout.logs / f"{program.name}.log")),
         "stdout_logfile_maxbytes": str(LOG_BYTES),
         "stdout_logfile_backups": str(LOG_FILES),
     }

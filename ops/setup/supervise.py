@@ -44,15 +44,6 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-class _UnixTransport(xmlrpc.client.Transport):
-    def __init__(self, path: str) -> None:
-        super().__init__()
-        self._path = path
-
-    def make_connection(self, host: object) -> http.client.HTTPConnection:
-        return _UnixConnection(self._path)
-
-
 def start(
     conf: Path, layout: Layout, venv: Venv, environment: Mapping[str, str], detach: bool
 ) -> subprocess.Popen[bytes]:
@@ -77,11 +68,14 @@ def start(
 
 def program_states(layout: Layout) -> list[ProgramState] | None:
     """How every program is; None while supervisord does not answer."""
-    proxy = xmlrpc.client.ServerProxy("http://localhost/RPC2", transport=_UnixTransport(str(layout.supervisor_socket)))
+    connection = _UnixConnection(str(layout.supervisor_socket))
     try:
-        answer = proxy.supervisor.getAllProcessInfo()
+        connection.request("POST", "/RPC2", xmlrpc.client.dumps((), "supervisor.getAllProcessInfo"))
+        (answer,), _ = xmlrpc.client.loads(connection.getresponse().read())
     except (OSError, http.client.HTTPException, xmlrpc.client.Error):
         return None
+    finally:
+        connection.close()
     assert isinstance(answer, list)
     return [ProgramState(p["name"], p["statename"], int(p["start"]), Path(p["stdout_logfile"])) for p in answer]
 

@@ -19,8 +19,8 @@ from worker.settings import WorkerSettings
 
 def main(argv: Sequence[str] | None = None) -> int:
     """0: done. 1: something is missing or wrong, said in one line on stderr. 130: interrupted."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that scratch folders go on `kill` as on Ctrl-C
     args = _parser().parse_args(argv)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # scratch folders go on `kill` as on Ctrl-C
     try:
         catalog = load_catalog(args.catalog)
         return int(args.run(catalog, args.models_dir.expanduser()))
@@ -28,6 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(str(error))
     except KeyboardInterrupt:
         return _fail("interrupted; nothing half-made was left, run it again to go on", 130)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _fetch(catalog: Catalog, models_dir: Path) -> int:

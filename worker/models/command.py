@@ -21,7 +21,8 @@ class CommandFailed(Exception):  # noqa: N818
     def __init__(self, program: str, status: int, tail: str) -> None:
         lines = [line.strip() for line in tail.splitlines() if line.strip()]
         errors = [line for line in lines if "error" in line.casefold()]
-        self.reason = (errors or lines or [f"ended with status {status}"])[-1][:300]
+        ended = "it was killed, perhaps for memory" if status == -9 else f"it ended with status {status}"
+        self.reason = (errors or lines or [ended])[-1][:300]
         self.tail = tail
         super().__init__(f"{program}: {self.reason}")
 

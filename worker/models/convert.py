@@ -30,7 +30,9 @@ def make_folder(spec: ModelSpec, obtained: Path, build: Path, progress: Progress
         progress.step(f"converting {spec.format} to safetensors")
         _convert(module, spec, obtained, folder, progress)
     if spec.chat_template:
-        (folder / _TEMPLATE_FILE).write_text(spec.chat_template, encoding="utf-8")
+        template = folder / _TEMPLATE_FILE
+        template.unlink(missing_ok=True)  # it may be a link into the hub's cache, which must stay as published
+        template.write_text(spec.chat_template, encoding="utf-8")
     check_folder(folder)
     return folder
 

@@ -19,7 +19,8 @@ def fetch(catalog: Catalog, models_dir: Path, progress: Progress) -> list[FetchE
     """
     _check_own_folders(catalog)
     if not store.missing(models_dir, catalog):
-        progress.say(f"all {len(catalog.models)} models are in {models_dir}")
+        needy = sum(m.engine == "vllm" for m in catalog.models)
+        progress.say(f"all {needy} models are in {models_dir}" if needy else "no model of this catalog needs weights")
         return []
     with store.locked(models_dir, lambda: progress.say(f"another fetch is filling {models_dir}; waiting for it")):
         wanted = [m for m in store.missing(models_dir, catalog) if m.sources]
@@ -31,7 +32,7 @@ def fetch(catalog: Catalog, models_dir: Path, progress: Progress) -> list[FetchE
                 place = fetch_model(spec, models_dir, progress)
                 progress.say(f"  ready: {place}")
             except FetchError as error:
-                progress.say(f"  {error}")
+                progress.say("  not fetched")
                 failed.append(error)
         return failed
 

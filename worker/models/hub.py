@@ -6,12 +6,15 @@ because the hub's client reads its environment at import, and so that an interru
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import shutil
 import sys
 from pathlib import Path
 from typing import Any
+
+_REACHABLE_S = 10
 
 
 def main(request: dict[str, Any]) -> dict[str, str]:
@@ -22,19 +25,25 @@ def main(request: dict[str, Any]) -> dict[str, str]:
     token = os.environ.get(request["token_env"]) if request["token_env"] else None
     into = Path(request["into"])
     try:
-        from huggingface_hub import hf_hub_download, snapshot_download
+        hub = importlib.import_module("huggingface_hub")  # only where vLLM is installed
 
+        _probe(hub)
         where = {"repo_id": request["repo"], "revision": request["revision"], "token": token or None}
         if request["file"]:
-            hf_hub_download(filename=request["file"], local_dir=into, **where)
+            hub.hf_hub_download(filename=request["file"], local_dir=into, **where)
         else:
-            _link(Path(snapshot_download(allow_patterns=list(request["files"]), **where)), into)
+            link(Path(hub.snapshot_download(allow_patterns=list(request["files"]), **where)), into)
     except Exception as error:  # noqa: BLE001 (every failure becomes words for the person who fetches)
-        return _explained(error, request)
+        return explained(error, request)
     return {}
 
 
-def _link(snapshot: Path, into: Path) -> None:
+def _probe(hub: Any) -> None:
+    """Fail at once without a way to the hub: its client would retry for half a minute before the next source's turn."""
+    hub.utils.get_session().head(hub.constants.ENDPOINT, timeout=_REACHABLE_S)
+
+
+def link(snapshot: Path, into: Path) -> None:
     """The snapshot's files as hard links (copies on another disk), so that they outlive the hub's cache."""
     for file in snapshot.rglob("*"):
         if file.is_dir():
@@ -47,7 +56,8 @@ def _link(snapshot: Path, into: Path) -> None:
             shutil.copyfile(file.resolve(), target)
 
 
-def _explained(error: Exception, request: dict[str, Any]) -> dict[str, str]:
+def explained(error: Exception, request: dict[str, Any]) -> dict[str, str]:
+    """``{"cause", "fix"}`` of what the hub's client raised; by class name, so that it need not be importable here."""
     page = f"https://huggingface.co/{request['repo']}"
     names = {kind.__name__ for kind in type(error).__mro__}
     if "ModuleNotFoundError" in names:
@@ -62,8 +72,10 @@ def _explained(error: Exception, request: dict[str, Any]) -> dict[str, str]:
         return {"cause": "no such repository, or a private one", "fix": f"check {page} and the catalog's `repo`"}
     if "RevisionNotFoundError" in names:
         return {"cause": f"no revision {request['revision']}", "fix": f"pick one of {page}/commits/main"}
-    if "LocalEntryNotFoundError" in names or "OfflineModeIsEnabled" in names or "ConnectError" in names:
-        return {"cause": "the hub cannot be reached", "fix": "check the network (and that HF_HUB_OFFLINE is not set)"}
+    if names & {"LocalEntryNotFoundError", "OfflineModeIsEnabled", "TransportError"}:
+        why = f" ({error})" if "TransportError" in names else ""
+        fix = "check the network (and that HF_HUB_OFFLINE is not set)"
+        return {"cause": f"the hub cannot be reached{why}".splitlines()[0][:300], "fix": fix}
     if "EntryNotFoundError" in names:
         return {"cause": f"no file {request['file']!r} there", "fix": f"check {page}/tree/{request['revision']}"}
     return {"cause": f"{type(error).__name__}: {error}".splitlines()[0][:300], "fix": f"check {page} and fetch again"}

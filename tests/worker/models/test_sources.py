@@ -64,7 +64,7 @@ def test_a_member_that_climbs_out_of_its_package_is_not_unpacked(
 
 
 def test_pips_own_reason_is_passed_on(wheel: Publish, tmp_path: Path, progress: Progress) -> None:
-    with pytest.raises(SourceError, match="No matching distribution found for nowhere==1.0") as caught:
+    with pytest.raises(SourceError, match=r"No matching distribution found for nowhere==1\.0") as caught:
         sources.obtain(pypi("0" * 64, "nowhere"), tmp_path, progress)
     assert caught.value.source == "pypi nowhere==1.0"
 

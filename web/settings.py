@@ -1,0 +1,89 @@
+"""The web side's environment, read once into a frozen object when a process starts.
+
+The records worker reads the same object: both halves of the web side must agree about the database and the broker.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+class WebSettings(BaseSettings):
+    """Every variable is prefixed ``ARENA_``; seconds unless the name says otherwise."""
+
+    model_config = SettingsConfigDict(env_prefix="ARENA_", frozen=True, extra="ignore", env_ignore_empty=True)
+
+    redis_url: str = "redis://127.0.0.1:6379/0"
+    database_url: str | None = None
+    """SQLAlchemy URL; default: ``arena.sqlite3`` in ``data_dir``."""
+    catalog: Path = Path("ops/catalogs/cpu.toml")
+    data_dir: Path = Path("data")
+
+    secret_key: SecretStr | None = None
+    """Signs session cookies. Default: the content of ``secret_key_file``, which is made when it does not exist."""
+    secret_key_file: Path | None = None
+    admin_key: SecretStr | None = None
+    private_port: int | None = Field(default=None, ge=1, le=65535)
+    """Requests that arrive on this port may see which models are loaded; never route it to the public."""
+    origins: Annotated[tuple[str, ...], NoDecode] = ()
+    """Origins other than our own host that may write and open sockets, such as ``https://arena.example``."""
+
+    prompt_max_chars: int = Field(default=8000, ge=1)
+    max_tokens: int | None = Field(default=None, ge=1)
+    """Longest answer of each side; default: what the catalog says of the model."""
+    deadline_s: float = Field(default=900.0, gt=0)
+    """An answer that has not begun this long after the prompt is of no use to anybody."""
+    min_votes: int = Field(default=30, ge=1)
+    """A model with fewer counted votes is shown as preliminary."""
+    rating_prior: float = Field(default=0.1, gt=0)
+    """Precision of the ratings' prior; it weighs as much as ``4 x prior`` ties with an average model."""
+    rating_pause_s: float = Field(default=1.0, ge=0)
+    """Votes that arrive closer together than this share one refresh of the leaderboard."""
+    max_sockets: int = Field(default=10_000, ge=1)
+
+    @field_validator("origins", mode="before")
+    @classmethod
+    def _comma_separated(cls, value: object) -> object:
+        return tuple(o.strip().rstrip("/") for o in value.split(",") if o.strip()) if isinstance(value, str) else value
+
+    @property
+    def database(self) -> str:
+        """The database's URL; PostgreSQL always through psycopg 3."""
+        if self.database_url is None:
+            return f"sqlite:///{self.data_dir.absolute() / 'arena.sqlite3'}"
+        for scheme in ("postgres://", "postgresql://"):
+            if self.database_url.startswith(scheme):
+                return "postgresql+psycopg://" + self.database_url.removeprefix(scheme)
+        return self.database_url
+
+    def signing_key(self) -> str:
+        """The key that signs cookies; made and kept on first use, so that sessions outlive a restart."""
+        if self.secret_key is not None:
+            return self.secret_key.get_secret_value()
+        return _kept_key(self.secret_key_file or self.data_dir / "secret_key")
+
+    @classmethod
+    def from_env(cls) -> WebSettings:
+        """Raises pydantic.ValidationError naming the variable and the reason."""
+        return cls()
+
+
+def _kept_key(file: Path) -> str:
+    """Several processes may start at once: whoever creates the file first decides."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    draft = file.with_name(f".{file.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    draft.touch(mode=0o600)
+    try:
+        draft.write_text(secrets.token_urlsafe(48))
+        with contextlib.suppress(FileExistsError):
+            file.hardlink_to(draft)
+        return file.read_text().strip()
+    finally:
+        draft.unlink()

@@ -1,0 +1,129 @@
+"""What a battle looks like now: the fold of its live log, completed by what the database knows.
+
+The log is ahead of the database while text streams; the database is ahead when Redis lost the log, or when a commit's
+announcement is still on its way. A view made of both never shows less than either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import msgspec
+from msgspec.structs import replace
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from web.arena.reveal import reveal
+from web.errors import UnknownBattle
+from web.models import Answer, Battle, Turn, Vote, Words
+from worker.contract import channel
+from worker.contract.catalog import Catalog
+from worker.contract.channel import Frame
+from worker.contract.events import BattleView, Failure, SideView, TurnStarted, TurnView, Winner
+from worker.contract.view import fold_all
+
+_FINAL = ("finished", "failed", "cancelled")
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """``epoch`` and ``seq`` say up to where in the log the view counts; epoch is empty when there is no log."""
+
+    view: BattleView
+    epoch: str
+    seq: int
+    created_at: str
+
+
+def owned(session: Session, battle_id: str, owner: str | None) -> Battle:
+    """The battle, if it is this session's. Raises UnknownBattle otherwise, and does not say which it was."""
+    battle = session.get(Battle, battle_id) if owner else None
+    if battle is None or battle.owner != owner:
+        raise UnknownBattle()
+    return battle
+
+
+def current(db: Any, redis: Any, catalog: Catalog, battle_id: str) -> Current:
+    """Database first, then log: what happens in between is in the log, and told again by the events after ``seq``."""
+    stored, created_at = db.read(lambda s: _stored(s, catalog, battle_id))
+    epoch, frames = channel.read_log(redis, battle_id)
+    view = _merged(stored, frames)
+    return Current(view, epoch or "", frames[-1].seq if frames else 0, created_at)
+
+
+def _stored(session: Session, catalog: Catalog, battle_id: str) -> tuple[BattleView, str]:
+    battle = session.get(Battle, battle_id)
+    if battle is None:
+        raise UnknownBattle()
+    return stored_view(session, catalog, battle), battle.created_at.isoformat()
+
+
+def stored_view(session: Session, catalog: Catalog, battle: Battle) -> BattleView:
+    """The view from the database alone; models only when a vote is stored."""
+    vote = session.scalar(select(Vote).where(Vote.battle_id == battle.id))
+    turns = session.scalars(select(Turn).where(Turn.battle_id == battle.id).order_by(Turn.turn))
+    answers = {(a.turn, a.side): a for a in session.scalars(select(Answer).where(Answer.battle_id == battle.id))}
+    words = {(w.turn, w.part): w.content for w in session.scalars(select(Words).where(Words.battle_id == battle.id))}
+    return BattleView(
+        state=cast(Any, battle.state),
+        turns=tuple(
+            TurnView(
+                turn=t.turn,
+                prompt=words.get((t.turn, "prompt"), ""),
+                a=_side(answers.get((t.turn, "a")), words.get((t.turn, "a"), "")),
+                b=_side(answers.get((t.turn, "b")), words.get((t.turn, "b"), "")),
+            )
+            for t in turns
+        ),
+        attempt=max(battle.attempt, 1),
+        votable=battle.votable and vote is None,
+        winner=cast(Winner, vote.winner) if vote else None,
+        models=reveal(session, catalog, battle) if vote else None,
+        error=_failure(battle.error),
+        cancelled_by=cast(Any, battle.cancelled_by),
+    )
+
+
+def _side(answer: Answer | None, text: str) -> SideView:
+    if answer is None:
+        return SideView()
+    failed = answer.finish_reason == "failed"
+    return SideView(
+        text=text,
+        status="failed" if failed else "done",
+        finish_reason=cast(Any, answer.finish_reason),
+        error=_failure(answer.error),
+    )
+
+
+def _failure(stored: dict[str, Any] | None) -> Failure | None:
+    return msgspec.convert(stored, Failure) if stored else None
+
+
+def _merged(stored: BattleView, frames: Sequence[Frame]) -> BattleView:
+    if not _complete(frames):
+        return fold_all(_later(stored, frames), stored)
+    live = fold_all(frame.event for frame in frames)
+    if stored.state in _FINAL and live.state not in _FINAL:
+        return stored
+    if stored.winner is not None and live.models is None:
+        return replace(live, winner=stored.winner, models=stored.models, votable=False)
+    return live
+
+
+def _complete(frames: Sequence[Frame]) -> bool:
+    """Whether the log still begins where the battle began; a log that was lost and grew anew does not."""
+    if not frames or frames[0].seq != 1:
+        return False
+    first = frames[0].event
+    return isinstance(first, TurnStarted) and first.turn == 1
+
+
+def _later(stored: BattleView, frames: Sequence[Frame]) -> Iterable[Any]:
+    """Events of an incomplete log that may be laid over the stored view: none about text it already has."""
+    if stored.state not in _FINAL:
+        return [frame.event for frame in frames]
+    told = ("battle.votable", "battle.voted", "battle.revealed")
+    return [e for e in (f.event for f in frames) if e.__struct_config__.tag in told and stored.winner is None]

@@ -1,0 +1,56 @@
+"""What every request and every records task works with, in one frozen object."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import redis
+from flask import current_app
+
+from web.db import Database
+from web.queue import Queue
+from web.settings import WebSettings
+from worker.contract.catalog import Catalog, load_catalog
+
+REDIS_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Arena:
+    """``redis`` speaks bytes and is safe to share between threads and greenlets."""
+
+    settings: WebSettings
+    catalog: Catalog
+    db: Database
+    redis: Any
+    queue: Queue
+
+
+def build_arena(settings: WebSettings, queue: Queue) -> Arena:
+    """Connects to nothing yet. Raises CatalogError."""
+    return Arena(
+        settings=settings,
+        catalog=load_catalog(settings.catalog),
+        db=Database(settings.database),
+        redis=connect_redis(settings.redis_url),
+        queue=queue,
+    )
+
+
+def connect_redis(url: str) -> Any:
+    """A client whose callers wait their turn for at most 64 connections, and for no command longer than 5 s."""
+    pool = redis.BlockingConnectionPool.from_url(
+        url,
+        max_connections=64,
+        timeout=REDIS_TIMEOUT_S,
+        socket_timeout=REDIS_TIMEOUT_S,
+        socket_connect_timeout=2.0,
+        health_check_interval=30,
+    )
+    return redis.Redis(connection_pool=pool)
+
+
+def arena() -> Arena:
+    """The current app's."""
+    return cast(Arena, current_app.extensions["arena"])

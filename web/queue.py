@@ -1,0 +1,85 @@
+"""Sending work: the one place where the web side speaks Celery outwards.
+
+Prompts and answers travel in these messages, so every signature and every call hides its arguments from reprs, which
+Celery would otherwise copy into headers, events and logs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from web.settings import WebSettings
+from worker.contract import jobs
+from worker.contract.brokers import broker_url
+from worker.contract.jobs import BattleJob, private
+
+REFRESH_RATINGS = "records.refresh_ratings"
+VISIBILITY_S = 900
+"""A records task whose worker died is run again after this long."""
+
+QueueError = OperationalError
+"""The broker could not be reached."""
+
+
+def make_celery(settings: WebSettings, name: str = "web.records") -> Celery:
+    """The Celery app of queue ``records``; web uses one as a sender only. JSON alone is spoken and understood."""
+    app = Celery(name, broker=broker_url(settings.redis_url), set_as_current=False)
+    app.conf.update(
+        accept_content=["json"],
+        task_serializer="json",
+        result_serializer="json",
+        result_backend=None,
+        task_ignore_result=True,
+        task_store_errors_even_if_ignored=False,
+        task_default_queue=jobs.QUEUE_RECORDS,
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        worker_prefetch_multiplier=1,
+        worker_send_task_events=False,
+        task_send_sent_event=False,
+        worker_hijack_root_logger=False,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_timeout=2.0,
+        broker_transport_options={
+            "visibility_timeout": VISIBILITY_S,
+            # Own bookkeeping: with the shared default this app would hand back the battles' long jobs by its own clock.
+            "unacked_key": "arena:records:unacked",
+            "unacked_index_key": "arena:records:unacked_index",
+            "unacked_mutex_key": "arena:records:unacked_mutex",
+            "socket_connect_timeout": 2.0,
+            "socket_keepalive": True,
+        },
+        task_publish_retry_policy={"max_retries": 1, "interval_start": 0.05, "interval_max": 0.2},
+    )
+    return app
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """What the web side sends. Every method raises QueueError when the broker cannot be reached."""
+
+    celery: Any
+
+    def run_battle(self, job: BattleJob) -> None:
+        """To the GPU worker; what becomes of it comes back to queue ``records``."""
+        self.celery.send_task(
+            jobs.RUN_BATTLE,
+            args=(jobs.encode_job(job),),
+            task_id=jobs.task_id(job.battle_id, job.turn),
+            queue=jobs.QUEUE_BATTLES,
+            link=self._records(jobs.RECORDS_FINISHED, "result"),
+            link_error=self._records(jobs.RECORDS_FAILED, "task id"),
+            **private("battle job"),
+        )
+
+    def refresh_ratings(self, countdown: float | None = None) -> None:
+        """To the records worker; refreshes close together are merged there."""
+        self.celery.send_task(REFRESH_RATINGS, queue=jobs.QUEUE_RECORDS, countdown=countdown)
+
+    def _records(self, name: str, subject: str) -> Any:
+        return self.celery.signature(name, queue=jobs.QUEUE_RECORDS, **private(subject))

@@ -1,0 +1,12 @@
+"""REST: thin views over ``web.arena``; one blueprint per resource."""
+
+from __future__ import annotations
+
+from apiflask import APIBlueprint
+
+
+def blueprints() -> list[APIBlueprint]:
+    """Everything under ``/api``, and the operators' endpoints."""
+    from web.api import battles, catalog, health, leaderboard, votes
+
+    return [battles.bp, votes.bp, leaderboard.bp, catalog.bp, health.bp]

@@ -1,0 +1,43 @@
+"""``/api/battles/<id>/vote``: the one way to learn the names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from apiflask import APIBlueprint
+from flask import Response, make_response, request
+
+from web.api.schemas import VoteIn, VoteOut
+from web.arena import voting
+from web.context import arena
+from web.errors import InvalidBody
+from web.security import current_owner
+
+bp = APIBlueprint("votes", __name__, url_prefix="/api/battles", tag="Battles")
+
+_KEY_MAX = 64
+
+
+@bp.post("/<battle_id>/vote")
+@bp.input(VoteIn, arg_name="body")
+@bp.output(VoteOut, status_code=201)
+@bp.doc(responses={403: "From another site", 409: "Not votable, or voted already (the vote that stands is included)"})
+def vote(battle_id: str, body: VoteIn) -> Response:
+    """Judge a finished battle, once. The reply names both models.
+
+    Repeating a request with its ``Idempotency-Key`` repeats its answer.
+    """
+    voted = voting.cast_vote(arena(), current_owner(), battle_id, body.winner, _idempotency_key())
+    answer: dict[str, Any] = {"winner": voted.winner, "models": msgspec.to_builtins(voted.models)}
+    response = make_response(answer, 201)
+    if voted.replayed:
+        response.headers["Idempotency-Replayed"] = "true"
+    return response
+
+
+def _idempotency_key() -> str | None:
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not (0 < len(key) <= _KEY_MAX and key.isprintable()):
+        raise InvalidBody(f"Idempotency-Key must have 1 to {_KEY_MAX} printable characters.", field="Idempotency-Key")
+    return key

@@ -1,0 +1,24 @@
+"""Commands of ``flask --app web``."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import click
+from flask import Flask
+
+from web.context import Arena
+from web.migrate import is_current, newest_revision, upgrade
+
+
+def init_app(app: Flask) -> None:
+    """Register the commands."""
+
+    @app.cli.command("migrate")
+    def migrate() -> None:
+        """Bring the database to the newest revision. Safe to run at every start."""
+        arena = cast(Arena, app.extensions["arena"])
+        upgrade(arena.db.url)
+        if not is_current(arena.db):
+            raise click.ClickException("the database is not at the newest revision")
+        click.echo(f"database is at revision {newest_revision()}")

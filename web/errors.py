@@ -1,0 +1,202 @@
+# ruff: noqa: N818 - named for what happened, as the codes are
+"""Every refusal the web side makes, each with a stable code, and their one way onto the wire (RFC 9457).
+
+A client decides by ``code``; ``detail`` is for people. Nothing that went wrong inside is told to the outside: an
+unknown exception becomes ``internal`` and goes to the log.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from apiflask import APIFlask, HTTPError
+from flask import Response, json, render_template, request
+from kombu.exceptions import OperationalError as BrokerError
+from redis.exceptions import RedisError
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from werkzeug.exceptions import HTTPException
+from wsproto.utilities import RemoteProtocolError
+
+log = logging.getLogger(__name__)
+
+PROBLEM_TYPE = "urn:llm-arena:problem:"
+"""Prefix of every problem's ``type``; the rest is its code."""
+
+
+class ArenaError(Exception):
+    """A refusal. Subclasses fix status, code and title; ``extra`` joins the body, ``headers`` the reply."""
+
+    status = 500
+    code = "internal"
+    title = "Something went wrong on our side"
+
+    def __init__(self, detail: str = "", *, headers: Mapping[str, str] | None = None, **extra: Any) -> None:
+        super().__init__(detail or self.title)
+        self.detail = detail or self.title
+        self.headers = dict(headers or {})
+        self.extra = extra
+
+
+class _Later(ArenaError):
+    """A refusal that time may cure: carries Retry-After."""
+
+    def __init__(self, detail: str = "", *, retry_after_s: float = 10, **extra: Any) -> None:
+        super().__init__(detail, headers={"Retry-After": str(max(1, round(retry_after_s)))}, **extra)
+
+
+class EmptyPrompt(ArenaError):
+    status, code, title = 422, "empty_prompt", "The prompt is empty"
+
+
+class PromptTooLong(ArenaError):
+    status, code, title = 422, "prompt_too_long", "The prompt is too long"
+
+
+class NotJson(ArenaError):
+    status, code, title = 400, "not_json", "The body is not JSON"
+
+
+class InvalidBody(ArenaError):
+    status, code, title = 422, "invalid_body", "The body has the wrong form"
+
+
+class UnknownBattle(ArenaError):
+    """Also the answer about somebody else's battle: whether it exists is nobody's business."""
+
+    status, code, title = 404, "unknown_battle", "There is no such battle of yours"
+
+
+class NotVotable(ArenaError):
+    status, code, title = 409, "not_votable", "This battle cannot be voted"
+
+
+class AlreadyVoted(ArenaError):
+    status, code, title = 409, "already_voted", "This battle has been voted already"
+
+
+class CrossOrigin(ArenaError):
+    status, code, title = 403, "cross_origin", "This request comes from another site"
+
+
+class BadHandshake(ArenaError):
+    status, code, title = 400, "bad_handshake", "This is not a websocket handshake"
+
+
+class Busy(_Later):
+    status, code, title = 429, "busy", "Too many battles are waiting"
+
+
+class NoWorker(_Later):
+    status, code, title = 503, "no_worker", "No model is ready to answer"
+
+
+class QueueUnavailable(_Later):
+    status, code, title = 503, "queue_unavailable", "The battle could not be queued"
+
+
+class StorageUnavailable(_Later):
+    status, code, title = 503, "storage_unavailable", "The arena cannot reach its storage"
+
+
+class NotReady(_Later):
+    status, code, title = 503, "not_ready", "The arena is not ready yet"
+
+
+_CODES = {
+    400: "bad_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "body_too_large",
+    415: "not_json",
+    431: "headers_too_large",
+}
+
+
+def problem(error: ArenaError) -> Response:
+    """``application/problem+json`` of a refusal."""
+    body = {
+        "type": PROBLEM_TYPE + error.code,
+        "title": error.title,
+        "status": error.status,
+        "code": error.code,
+        "detail": error.detail,
+        **error.extra,
+    }
+    response = Response(json.dumps(body) + "\n", error.status, content_type="application/problem+json")
+    response.headers.update(error.headers)
+    return response
+
+
+def _answer(error: ArenaError) -> Response:
+    """A page for people who asked for one, a problem for everybody else."""
+    api = request.path.startswith(("/api/", "/ws", "/health", "/ready", "/openapi.json"))
+    if api or request.method not in ("GET", "HEAD") or not request.accept_mimetypes.accept_html:
+        return problem(error)
+    try:
+        page = render_template("error.html", status=error.status, title=error.title, detail=error.detail)
+    except Exception:
+        log.exception("the error page itself failed")
+        return problem(error)
+    response = Response(page, error.status, content_type="text/html; charset=utf-8")
+    response.headers.update(error.headers)
+    return response
+
+
+def _from_http(error: HTTPException) -> ArenaError:
+    """Werkzeug's and Flask's own refusals under our codes."""
+    status = error.code or 500
+    if error.response is not None:
+        status = error.response.status_code
+    kind = ArenaError(error.description or error.name)
+    kind.status = status
+    kind.code = _CODES.get(status, "internal" if status >= 500 else "bad_request")
+    kind.title = error.name
+    kind.headers = {k: v for k, v in error.get_headers() if k in ("Allow", "Retry-After", "Location")}
+    return kind
+
+
+def _from_validation(error: HTTPError) -> ArenaError:
+    """APIFlask's account of a body that does not fit its schema, without echoing what was sent."""
+    located = error.detail if isinstance(error.detail, dict) else {}
+    fields = next((v for v in located.values() if isinstance(v, dict)), {})
+    field, messages = next(iter(fields.items()), ("", [error.message or ""]))
+    if field in ("", "_schema"):
+        return InvalidBody("The body must be a JSON object.")
+    return InvalidBody(f"{field}: {messages[0]}", field=field)
+
+
+def init_app(app: APIFlask) -> None:
+    """Register the handlers; no exception leaves the app as a traceback."""
+
+    @app.errorhandler(ArenaError)
+    def refused(error: ArenaError) -> Response:
+        return _answer(error)
+
+    @app.errorhandler(HTTPException)
+    def refused_by_flask(error: HTTPException) -> Response:
+        return _answer(_from_http(error))
+
+    @app.errorhandler(HTTPError)
+    def refused_by_schema(error: HTTPError) -> Response:
+        return _answer(_from_validation(error))
+
+    @app.errorhandler(RemoteProtocolError)
+    def refused_by_websocket(error: Exception) -> Response:
+        return _answer(BadHandshake())
+
+    @app.errorhandler(RedisError)
+    @app.errorhandler(BrokerError)
+    @app.errorhandler(OperationalError)
+    @app.errorhandler(InterfaceError)
+    @app.errorhandler(PoolTimeout)
+    def storage_gone(error: Exception) -> Response:
+        log.error("storage unavailable on %s %s: %s", request.method, request.path, type(error).__name__)
+        return _answer(StorageUnavailable())
+
+    @app.errorhandler(Exception)
+    def unexpected(error: Exception) -> Response:
+        log.error("unexpected error on %s %s", request.method, request.path, exc_info=error)
+        return _answer(ArenaError())

@@ -1,0 +1,159 @@
+"""Who is asking, from where, and what a browser may do with our replies.
+
+A voter is an anonymous session: a random id in a signed cookie, of which the database only ever sees a hash. The cookie
+is SameSite=Lax, and every write made with it must also come from our own pages: browsers say so themselves in
+``Sec-Fetch-Site`` or ``Origin``, and something that sends neither is no browser that a stranger's page could abuse.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import Flask, Request, Response, current_app, g, request
+from itsdangerous import BadSignature, URLSafeTimedSerializer
+from werkzeug.datastructures import Headers
+
+from web.context import arena
+from web.errors import CrossOrigin, NotJson
+from web.settings import WebSettings
+
+COOKIE = "arena_session"
+COOKIE_MAX_AGE_S = 365 * 24 * 3600
+
+CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": CSP,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+_SAFE = ("GET", "HEAD", "OPTIONS")
+
+
+class Sessions:
+    """Makes and reads the cookie's value."""
+
+    def __init__(self, key: str) -> None:
+        digest = {"digest_method": hashlib.sha256}
+        self._signer = URLSafeTimedSerializer(key, salt="arena-session", signer_kwargs=digest)
+
+    def issue(self) -> tuple[str, str]:
+        """A new session: ``(cookie value, owner hash)``."""
+        session = secrets.token_urlsafe(24)
+        return str(self._signer.dumps(session)), owner_hash(session)
+
+    def owner(self, cookie: str | None) -> str | None:
+        """The owner hash of a cookie we signed and that has not expired; None otherwise."""
+        if not cookie:
+            return None
+        try:
+            session = self._signer.loads(cookie, max_age=COOKIE_MAX_AGE_S)
+        except BadSignature:
+            return None
+        return owner_hash(session) if isinstance(session, str) else None
+
+
+def owner_hash(session: str) -> str:
+    """What the database knows of a session; the id itself has 192 random bits, so a plain hash hides it."""
+    return hashlib.sha256(session.encode()).hexdigest()
+
+
+def sessions() -> Sessions:
+    """The current app's."""
+    found: Sessions = current_app.extensions["arena_sessions"]
+    return found
+
+
+def current_owner() -> str | None:
+    """The asking session's owner hash, or None when it has no valid cookie."""
+    if "owner" not in g:
+        g.owner = sessions().owner(request.cookies.get(COOKIE))
+    owner: str | None = g.owner
+    return owner
+
+
+def ensure_owner() -> str:
+    """The asking session's owner hash; begins a session when there is none (the reply then sets the cookie)."""
+    owner = current_owner()
+    if owner is None:
+        g.new_cookie, owner = sessions().issue()
+        g.owner = owner
+    return owner
+
+
+def same_site(headers: Headers, host: str, allowed: Iterable[str]) -> bool:
+    """Whether a request that uses cookies may be believed: it comes from our own pages, or from no page at all."""
+    origin = headers.get("Origin")
+    if origin is not None:
+        return origin in allowed or (origin != "null" and urlsplit(origin).netloc == host)
+    return headers.get("Sec-Fetch-Site", "none") in ("same-origin", "none")
+
+
+def is_private(req: Request, settings: WebSettings) -> bool:
+    """Whether the asker may know which models are loaded: came in by the private listener, or holds the admin key.
+
+    The port is the accepted socket's own: behind a unix socket ``SERVER_PORT`` only repeats the Host header.
+    """
+    if settings.private_port is not None and _local_port(req.environ) == settings.private_port:
+        return True
+    if settings.admin_key is None:
+        return False
+    scheme, _, token = req.headers.get("Authorization", "").partition(" ")
+    expected = settings.admin_key.get_secret_value()
+    return scheme.lower() == "bearer" and hmac.compare_digest(token.strip().encode(), expected.encode())
+
+
+def _local_port(environ: Mapping[str, Any]) -> int | None:
+    sock = environ.get("gunicorn.socket") or environ.get("werkzeug.socket")
+    if sock is None:
+        return None
+    name = sock.getsockname()
+    return name[1] if isinstance(name, tuple) else None
+
+
+def init_app(app: Flask, settings: WebSettings) -> None:
+    """Register the checks before and the headers after every request."""
+    app.extensions["arena_sessions"] = Sessions(settings.signing_key())
+
+    @app.before_request
+    def check_write() -> None:
+        if request.method in _SAFE:
+            return
+        if not same_site(request.headers, request.host, arena().settings.origins):
+            raise CrossOrigin()
+        has_body = request.content_length not in (None, 0) or "Transfer-Encoding" in request.headers
+        if has_body and not request.is_json:
+            raise NotJson("Send the body as application/json.")
+
+    @app.after_request
+    def finish(response: Response) -> Response:
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
+        if request.is_secure:
+            response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+        if request.path.startswith("/api/") or request.path in ("/health", "/ready"):
+            response.headers.setdefault("Cache-Control", "no-store")
+        if (request.blueprint == "pages" and response.mimetype == "text/html") and response.status_code == 200:
+            ensure_owner()
+        if "new_cookie" in g:
+            response.set_cookie(
+                COOKIE,
+                g.new_cookie,
+                max_age=COOKIE_MAX_AGE_S,
+                httponly=True,
+                samesite="Lax",
+                secure=request.is_secure,
+                path="/",
+            )
+        return response

@@ -1,0 +1,174 @@
+"""One Redis subscriber per process, fanned out to every socket that follows a battle.
+
+The connection is driven by hand instead of through redis-py's PubSub: one thread (a greenlet under gunicorn) reads,
+others only write SUBSCRIBE and UNSUBSCRIBE. Redis confirms every subscription, also each one made anew after the line
+broke, and a confirmation is what makes followers read the log: from there on nothing can be missed.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from typing import Any, Protocol
+
+import redis
+from redis.exceptions import RedisError
+
+from web.live import frames
+from worker.contract.channel import channel_key, parse_announcement
+
+log = logging.getLogger(__name__)
+
+PING_AFTER_S = 15.0
+DEAD_AFTER_S = 30.0
+_PREFIX = channel_key("")
+
+
+class Follower(Protocol):
+    """What the hub tells. Called from the hub's thread: must not wait for anything."""
+
+    def subscribed(self) -> None:
+        """From now on every announcement arrives; whatever was published before is in the log."""
+
+    def announced(self, epoch: str, seq: int, frame: bytes) -> None:
+        """One stored event, as a websocket frame."""
+
+
+class Hub:
+    """Starts with the first follower. Thread-safe."""
+
+    def __init__(self, redis_url: str) -> None:
+        self._pool = redis.ConnectionPool.from_url(
+            redis_url,
+            protocol=2,
+            socket_timeout=None,
+            socket_connect_timeout=2.0,
+            socket_keepalive=True,
+            health_check_interval=0,
+        )
+        self._lock = threading.RLock()
+        self._followers: dict[str, set[Follower]] = {}
+        self._confirmed: set[str] = set()
+        self._connection: Any = None
+        self._thread: threading.Thread | None = None
+        self._stopped = threading.Event()
+        self._heard = self._pinged = time.monotonic()
+
+    def follow(self, battle: str, follower: Follower) -> None:
+        """Tell ``follower`` of this battle until :meth:`leave`; ``subscribed`` comes first."""
+        with self._lock:
+            self._start()
+            group = self._followers.setdefault(battle, set())
+            group.add(follower)
+            if len(group) == 1:
+                self._send("SUBSCRIBE", channel_key(battle))
+            confirmed = battle in self._confirmed
+        if confirmed:
+            follower.subscribed()
+
+    def leave(self, battle: str, follower: Follower) -> None:
+        """Undo :meth:`follow`; leaving twice does nothing."""
+        with self._lock:
+            group = self._followers.get(battle)
+            if group is None or follower not in group:
+                return
+            group.discard(follower)
+            if not group:
+                del self._followers[battle]
+                self._confirmed.discard(battle)
+                self._send("UNSUBSCRIBE", channel_key(battle))
+
+    def tick(self) -> None:
+        """Notice a line that died without saying so. Call about once a second."""
+        now = time.monotonic()
+        with self._lock:
+            if self._connection is None:
+                return
+            if now - self._heard > DEAD_AFTER_S:
+                self._connection.disconnect()
+            elif now - max(self._heard, self._pinged) > PING_AFTER_S:
+                self._pinged = now
+                self._send("PING")
+
+    def stop(self) -> None:
+        """End the reader; followers hear nothing more."""
+        self._stopped.set()
+        with self._lock:
+            if self._connection is not None:
+                self._connection.disconnect()
+        if self._thread is not None:
+            self._thread.join(5)
+        self._pool.disconnect()
+
+    def _start(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="live-hub", daemon=True)
+            self._thread.start()
+
+    def _send(self, *command: str) -> None:
+        """Under the lock. A line that breaks here is mended, with all subscriptions, by the reader."""
+        if self._connection is None:
+            return
+        try:
+            self._connection.send_command(*command, check_health=False)
+        except (RedisError, OSError):
+            self._connection.disconnect()
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._stopped.is_set():
+            try:
+                connection = self._connect()
+                failures = 0
+                while not self._stopped.is_set():
+                    self._dispatch(connection.read_response())
+            except (RedisError, OSError, ValueError) as error:
+                if self._stopped.is_set():
+                    return
+                log.warning("the live line to Redis broke: %s", type(error).__name__)
+            finally:
+                self._drop()
+            failures += 1
+            self._stopped.wait(min(0.1 * 2**failures, 5.0) * random.uniform(0.5, 1.0))  # noqa: S311
+
+    def _connect(self) -> Any:
+        connection: Any = self._pool.make_connection()
+        connection.connect()
+        with self._lock:
+            self._heard = time.monotonic()
+            self._connection = connection
+            if self._followers:
+                self._send("SUBSCRIBE", *(channel_key(battle) for battle in self._followers))
+        return connection
+
+    def _drop(self) -> None:
+        with self._lock:
+            connection, self._connection = self._connection, None
+            self._confirmed.clear()
+        if connection is not None:
+            connection.disconnect()
+
+    def _dispatch(self, message: Any) -> None:
+        self._heard = time.monotonic()
+        if not isinstance(message, list) or len(message) != 3:
+            return
+        kind, channel, data = message
+        battle = channel.decode().removeprefix(_PREFIX) if isinstance(channel, bytes) else ""
+        if kind == b"message":
+            frame = parse_announcement(data)
+            encoded = frames.text(frame.raw)
+            for follower in self._of(battle):
+                follower.announced(frame.epoch, frame.seq, encoded)
+        elif kind == b"subscribe":
+            with self._lock:
+                group = self._of(battle)
+                if group:
+                    self._confirmed.add(battle)
+            for follower in group:
+                follower.subscribed()
+
+    def _of(self, battle: str) -> list[Follower]:
+        with self._lock:
+            return list(self._followers.get(battle, ()))

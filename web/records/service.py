@@ -1,0 +1,196 @@
+"""What the records worker does, apart from Celery: every method may be run again with the same arguments.
+
+The database is committed first and followers are told after it, so nobody is told what might be rolled back. A job
+whose telling was cut off is run again; :meth:`Records._tell` then looks into the log and says only what was not said
+yet.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import msgspec
+from redis.exceptions import RedisError
+from sqlalchemy import delete
+from sqlalchemy.orm import Session
+
+from web.context import Arena
+from web.models import Answer, Battle, Turn, Words, now
+from web.queue import QueueError
+from web.ratings import board
+from web.ratings.style import style
+from worker.contract import channel, jobs
+from worker.contract.events import (
+    SIDES,
+    BattleCancelled,
+    BattleFailed,
+    BattleRestarted,
+    BattleVotable,
+    CancelledBy,
+    Failure,
+    StoredEvent,
+    TurnStarted,
+)
+from worker.contract.jobs import BattleResult, SideResult
+
+log = logging.getLogger(__name__)
+
+_LOST = Failure("internal", "The answers could not be produced. Please try again.", True)
+_EMPTY = Failure("empty_answer", "One of the answers came out empty, so this battle cannot be voted.", True)
+_COOLDOWN_KEY = "arena:ratings:cooldown"
+_DEFERRED_KEY = "arena:ratings:deferred"
+
+
+class Records:
+    """The tasks' work, on one arena."""
+
+    def __init__(self, arena: Arena) -> None:
+        self._arena = arena
+
+    def started(self, battle_id: str, turn: int, attempt: int) -> None:
+        """A worker claimed ``attempt``. Older attempts and battles that are over stay as they are."""
+
+        def work(session: Session) -> None:
+            battle = session.get(Battle, battle_id, with_for_update=True)
+            if battle is None or battle.state not in ("queued", "running") or attempt < battle.attempt:
+                return
+            battle.state = "running"
+            battle.attempt = attempt
+            battle.started_at = battle.started_at or now()
+
+        self._arena.db.write(work)
+
+    def finished(self, result: BattleResult) -> None:
+        """Store what became of an attempt, then tell. A result of an older attempt is ignored."""
+        event = self._arena.db.write(lambda s: _store_result(s, result))
+        if event is not None:
+            self._tell(result.battle_id, event)
+
+    def failed(self, task_id: str) -> None:
+        """A job ended by an exception: the battle failed, unless it has an outcome already."""
+        battle_id, _turn = jobs.battle_of(task_id)
+        if self._arena.db.write(lambda s: _store_failure(s, battle_id)):
+            self._tell(battle_id, BattleFailed(error=_LOST))
+
+    def refresh_ratings(self) -> bool:
+        """Fit and store the leaderboard if votes changed; False when nothing changed or it was put off.
+
+        Calls closer together than the pause become one later call, so a flood of votes costs one fit per pause.
+        """
+        if not self._may_refresh():
+            return False
+        prior = self._arena.settings.rating_prior
+        db = self._arena.db
+        seen, known, counts = db.read(lambda s: (board.extent(s), board.newest_extent(s), board.read_counts(s)))
+        if seen == known:
+            return False
+        rows = board.standings(counts, prior)
+        db.write(lambda s: board.store(s, rows, seen, prior))
+        return True
+
+    def _may_refresh(self) -> bool:
+        pause = self._arena.settings.rating_pause_s
+        redis = self._arena.redis
+        try:
+            redis.delete(_DEFERRED_KEY)
+            if pause <= 0 or redis.set(_COOLDOWN_KEY, b"1", nx=True, px=int(pause * 1000)):
+                return True
+            if redis.set(_DEFERRED_KEY, b"1", nx=True, ex=60):
+                self._arena.queue.refresh_ratings(countdown=pause)
+        except (RedisError, QueueError) as error:
+            log.warning("ratings are refreshed without a pause: %s", type(error).__name__)
+            return True
+        return False
+
+    def _tell(self, battle_id: str, event: StoredEvent) -> None:
+        _, frames = channel.read_log(self._arena.redis, battle_id)
+        told: set[type] = set()
+        for kind in (type(frame.event) for frame in frames):
+            told = set() if kind in (TurnStarted, BattleRestarted) else told | {kind}
+        if type(event) not in told:
+            channel.publish(self._arena.redis, battle_id, [event])
+
+
+def _store_result(session: Session, result: BattleResult) -> StoredEvent | None:
+    battle = session.get(Battle, result.battle_id, with_for_update=True)
+    if battle is None:
+        log.warning("a result for an unknown battle is dropped")
+        return None
+    if result.attempt < battle.attempt or session.get(Turn, (result.battle_id, result.turn)) is None:
+        return None
+    event = _outcome(result)
+    if battle.state in ("finished", "failed", "cancelled"):
+        return event if _state_of(event) == battle.state else None
+    battle.attempt = result.attempt
+    battle.started_at = battle.started_at or now()
+    battle.finished_at = now()
+    battle.state = _state_of(event)
+    battle.votable = isinstance(event, BattleVotable)
+    battle.cancelled_by = event.by if isinstance(event, BattleCancelled) else None
+    battle.error = _plain(event.error) if isinstance(event, BattleFailed) else None
+    for side, model in zip(SIDES, (battle.model_a, battle.model_b), strict=True):
+        _store_answer(session, result, side, model)
+    return event
+
+
+def _store_answer(session: Session, result: BattleResult, side: str, model: str) -> None:
+    ended: SideResult = getattr(result.sides, side)
+    text = ended.text.replace("\x00", "")  # PostgreSQL cannot hold it
+    key = {"battle_id": result.battle_id, "turn": result.turn}
+    session.execute(delete(Answer).filter_by(**key, side=side))
+    session.execute(delete(Words).filter_by(**key, part=side))
+    session.add(
+        Answer(
+            **key,
+            side=side,
+            model=model,
+            attempt=result.attempt,
+            finish_reason=ended.finish_reason,
+            prompt_tokens=ended.prompt_tokens,
+            completion_tokens=ended.completion_tokens,
+            queued_s=ended.timings.queued_s,
+            first_token_s=ended.timings.first_token_s,
+            duration_s=ended.timings.duration_s,
+            style=style(text),
+            error=_plain(ended.error),
+        )
+    )
+    session.add(Words(**key, part=side, content=text))
+
+
+def _store_failure(session: Session, battle_id: str) -> bool:
+    battle = session.get(Battle, battle_id, with_for_update=True)
+    if battle is None:
+        return False
+    if battle.state in ("queued", "running"):
+        battle.state = "failed"
+        battle.finished_at = now()
+        battle.error = _plain(_LOST)
+    return battle.state == "failed"
+
+
+def _outcome(result: BattleResult) -> BattleVotable | BattleFailed | BattleCancelled:
+    if jobs.votable(result):
+        return BattleVotable()
+    sides = (result.sides.a, result.sides.b)
+    failure = next((s.error for s in sides if s.error is not None), None)
+    if result.cancelled_by is not None:
+        return BattleCancelled(by=result.cancelled_by)
+    if failure is not None:
+        return BattleFailed(error=failure)
+    if any(s.finish_reason == "cancelled" for s in sides):
+        by: CancelledBy = "operator"
+        return BattleCancelled(by=by)
+    return BattleFailed(error=_EMPTY)
+
+
+def _state_of(event: StoredEvent) -> str:
+    if isinstance(event, BattleVotable):
+        return "finished"
+    return "cancelled" if isinstance(event, BattleCancelled) else "failed"
+
+
+def _plain(failure: Failure | None) -> dict[str, Any] | None:
+    plain: dict[str, Any] | None = msgspec.to_builtins(failure)
+    return plain

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from celery import Celery, bootsteps
@@ -13,11 +14,17 @@ from celery.worker import components
 
 from worker.contract.brokers import broker_url
 from worker.contract.jobs import QUEUE_BATTLES, QUEUE_RECORDS, private
+from worker.errors import SettingsError
 from worker.settings import WorkerSettings
+
+log = logging.getLogger(__name__)
 
 app = Celery("worker", include=["worker.tasks"])
 app.set_current()
-_settings = WorkerSettings.from_env()
+try:
+    _settings = WorkerSettings.from_env()
+except SettingsError as error:
+    raise SystemExit(f"worker: {error}") from None
 
 app.conf.update(
     broker_url=broker_url(_settings.redis_url),
@@ -50,11 +57,15 @@ class RuntimeStep(bootsteps.StartStopStep):  # type: ignore[misc]
         worker.arena = None
 
     def start(self, worker: Any) -> None:
-        from worker.contract.catalog import load_catalog
+        from worker.contract.catalog import CatalogError, load_catalog
         from worker.engines import engine_factory
         from worker.runtime import Runtime
 
-        catalog = load_catalog(_settings.catalog)
+        try:
+            catalog = load_catalog(_settings.catalog)
+        except CatalogError as error:
+            log.critical("%s", error)
+            raise SystemExit(1) from None
         worker.arena = Runtime(_settings, catalog, engine_factory(_settings.models_dir), _send, worker.hostname)
         app.arena = worker.arena
         worker_shutting_down.connect(lambda **_: worker.arena.leave(), weak=False)

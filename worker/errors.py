@@ -9,7 +9,8 @@
      ├── PromptError            this prompt cannot be answered by this model
      │    └── ContextOverflow
      ├── ModelUnavailable       the pool refuses a lease: the model failed lately, or is not in the catalog
-     └── AdminError             an operator's command that cannot be carried out
+     ├── AdminError             an operator's command that cannot be carried out
+     └── SettingsError          the environment asks for something impossible
 
 Messages are for operators and may name models; what a person sees before the vote is a ``Failure`` made in battle.py.
 """
@@ -62,3 +63,7 @@ class ModelUnavailable(WorkerError):  # noqa: N818
 
 class AdminError(WorkerError):
     """An operator's command cannot be carried out; the message says why and what would."""
+
+
+class SettingsError(WorkerError):
+    """The environment asks for something impossible; the message names the variable, the reason and the value."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from worker.errors import SettingsError
 
 
 def default_models_dir() -> Path:
@@ -54,5 +56,9 @@ class WorkerSettings(BaseSettings):
 
     @classmethod
     def from_env(cls) -> WorkerSettings:
-        """Raises pydantic.ValidationError naming the variable and the reason."""
-        return cls()
+        """Raises SettingsError naming each variable and the reason, on one line."""
+        try:
+            return cls()
+        except ValidationError as error:
+            problems = (f"ARENA_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
+            raise SettingsError("; ".join(problems)) from None

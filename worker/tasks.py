@@ -12,7 +12,7 @@ from worker.contract.channel import StaleAttempt
 from worker.contract.jobs import RUN_BATTLE, BattleResult, decode_job
 
 
-@app.task(name=RUN_BATTLE, bind=True, acks_late=True)  # type: ignore[untyped-decorator]
+@app.task(name=RUN_BATTLE, bind=True, acks_late=True, Request="worker.request:PrivateRequest")  # type: ignore[untyped-decorator]
 def run_battle(self: Any, job: dict[str, Any]) -> BattleResult:
     """Run one turn; the result goes to queue ``records`` by the link the sender attached."""
     try:

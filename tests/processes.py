@@ -1,0 +1,121 @@
+"""Real processes for tests: started, watched, and gone when the test is over."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from worker.contract import residency
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Process:
+    """A subprocess with its log kept for failures."""
+
+    def __init__(self, name: str, command: Sequence[str], env: Mapping[str, str], log_dir: Path) -> None:
+        self.name = name
+        self.command = list(command)
+        self.env = {**os.environ, **env}
+        self.log = log_dir / f"{name}.log"
+        self._popen: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> Process:
+        with self.log.open("ab") as log:
+            self._popen = subprocess.Popen(
+                self.command, env=self.env, cwd=ROOT, stdout=log, stderr=log, start_new_session=True
+            )
+        return self
+
+    @property
+    def pid(self) -> int:
+        assert self._popen is not None
+        return self._popen.pid
+
+    @property
+    def running(self) -> bool:
+        return self._popen is not None and self._popen.poll() is None
+
+    def text(self) -> str:
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def signal(self, number: int) -> None:
+        assert self._popen is not None
+        self._popen.send_signal(number)
+
+    def wait(self, timeout: float = 30) -> int:
+        assert self._popen is not None
+        return self._popen.wait(timeout)
+
+    def stop(self, timeout: float = 30) -> None:
+        """SIGTERM, then SIGKILL of the whole session."""
+        if self._popen is None:
+            return
+        if self.running:
+            self.signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._popen.wait(timeout)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._popen.pid, signal.SIGKILL)
+        self._popen.wait(10)
+
+
+def wait_for(what: str, condition: Callable[[], Any], timeout: float = 60, process: Process | None = None) -> Any:
+    """Poll until ``condition()`` is true; for state that has no event to wait on, such as a process coming up."""
+    deadline = time.monotonic() + timeout
+    while True:
+        if value := condition():
+            return value
+        if process is not None and not process.running:
+            raise AssertionError(f"{process.name} ended while waiting for {what}:\n{process.text()[-4000:]}")
+        if time.monotonic() > deadline:
+            log = f":\n{process.text()[-4000:]}" if process is not None else ""
+            raise AssertionError(f"waited {timeout:.0f} s for {what}{log}")
+        time.sleep(0.05)
+
+
+def celery_worker(env: Mapping[str, str], log_dir: Path, name: str = "worker") -> Process:
+    """The GPU worker as an operator starts it; not started yet."""
+    options = ["-P", "threads", "-c", "64", "-Q", "battles", "-n", f"{name}@test", "--loglevel", "INFO"]
+    quiet = ["--without-mingle", "--without-gossip"]
+    return Process(name, [sys.executable, "-m", "celery", "-A", "worker", "worker", *options, *quiet], env, log_dir)
+
+
+def records_worker(env: Mapping[str, str], log_dir: Path) -> Process:
+    """The records worker as an operator starts it; not started yet."""
+    options = ["-P", "threads", "-c", "1", "-Q", "records", "-n", "records@test", "--loglevel", "INFO"]
+    quiet = ["--without-mingle", "--without-gossip"]
+    app = [sys.executable, "-m", "celery", "-A", "web.records"]
+    return Process("records", [*app, "worker", *options, *quiet], env, log_dir)
+
+
+def wait_accepting(client: redis.Redis, process: Process, timeout: float = 60) -> residency.Residency:
+    """Until the worker reports that it takes battles."""
+
+    def accepting() -> residency.Residency | None:
+        return next((r for r in residency.read(client) if r.accepting), None)
+
+    found: residency.Residency = wait_for("the worker to accept battles", accepting, timeout, process)
+    return found
+
+
+@contextlib.contextmanager
+def running(*processes: Process) -> Iterator[None]:
+    """Started in order, stopped in reverse."""
+    started: list[Process] = []
+    try:
+        for process in processes:
+            started.append(process.start())
+        yield
+    finally:
+        for process in reversed(started):
+            process.stop()

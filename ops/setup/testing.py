@@ -120,7 +120,7 @@ def _passes(target: venv.Venv, environment: Mapping[str, str], name: str, comman
 
 def select(tier: str, real: bool, rest: list[str]) -> list[str]:
     """pytest's arguments: the tier's marker expression and folders, then what the person added."""
-    parts = [TIERS[tier], "" if real else "not real", "" if has_nvidia_gpu() else "not gpu"]
+    parts = [TIERS[tier], "" if real or tier == "quick" else "not real", "" if has_nvidia_gpu() else "not gpu"]
     expression = " and ".join(part for part in dict.fromkeys(parts) if part)
     ignored = [f"--ignore=tests/{folder}" for folder in SLOW_FOLDERS] if tier == "quick" else []
     return ["-m", expression, *ignored, *rest]

@@ -1,4 +1,4 @@
-"""``python -m worker.models fetch|list``: what an operator, and ops/up, do with the catalog's models."""
+"""Fetch the catalog's models, or show which are here: what an operator, and ops/up, do with them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from worker.contract.catalog import Catalog, CatalogError, load_catalog
+from worker.contract.catalog import Catalog, CatalogError, ModelSpec, load_catalog
 from worker.models import store
 from worker.models.command import tree_bytes
 from worker.models.errors import ModelsError, size_text
@@ -47,7 +47,7 @@ def _list(catalog: Catalog, models_dir: Path) -> int:
     return 0
 
 
-def _row(spec, models_dir: Path) -> tuple[str, str, str, str, str]:  # type: ignore[no-untyped-def]
+def _row(spec: ModelSpec, models_dir: Path) -> tuple[str, str, str, str, str]:
     folder = store.model_dir(models_dir, spec)
     if spec.engine != "vllm":
         here, where = "needs nothing", ""

@@ -27,7 +27,7 @@ def main(request: dict[str, Any]) -> dict[str, str]:
     try:
         hub = importlib.import_module("huggingface_hub")  # only where vLLM is installed
 
-        _probe(hub)
+        _probe()
         where = {"repo_id": request["repo"], "revision": request["revision"], "token": token or None}
         if request["file"]:
             hub.hf_hub_download(filename=request["file"], local_dir=into, **where)
@@ -38,9 +38,11 @@ def main(request: dict[str, Any]) -> dict[str, str]:
     return {}
 
 
-def _probe(hub: Any) -> None:
+def _probe() -> None:
     """Fail at once without a way to the hub: its client would retry for half a minute before the next source's turn."""
-    hub.utils.get_session().head(hub.constants.ENDPOINT, timeout=_REACHABLE_S)
+    utils = importlib.import_module("huggingface_hub.utils")
+    constants = importlib.import_module("huggingface_hub.constants")
+    utils.get_session().head(constants.ENDPOINT, timeout=_REACHABLE_S)
 
 
 def link(snapshot: Path, into: Path) -> None:

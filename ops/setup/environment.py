@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import shutil
 import subprocess
 import uuid
@@ -45,13 +44,7 @@ class Options:
 
 def assemble(options: Options, layout: Layout, venv: Venv, caller: Mapping[str, str]) -> dict[str, str]:
     """Everything the programs read. What the caller set wins, except for what the options decide."""
-    defaults = {
-        "ARENA_REDIS_URL": f"unix://{layout.redis_socket}?db=0",
-        "ARENA_DATABASE_URL": f"sqlite:///{layout.data / 'arena.sqlite3'}",
-        "PYTHONUNBUFFERED": "1",
-    }
-    if not caller.get("ARENA_SECRET_KEY") and not caller.get("ARENA_SECRET_KEY_FILE"):
-        defaults["ARENA_SECRET_KEY_FILE"] = str(layout.data / "secret_key")
+    defaults = {"ARENA_REDIS_URL": f"unix://{layout.redis_socket}?db=0", "PYTHONUNBUFFERED": "1"}
     decided = {
         "ARENA_CATALOG": str(options.catalog),
         "ARENA_DATA_DIR": str(layout.data),
@@ -66,14 +59,6 @@ def assemble(options: Options, layout: Layout, venv: Venv, caller: Mapping[str, 
     foreign = ("PYTHONHOME", "PYTHONPATH")
     kept = {n: v for n, v in caller.items() if n not in foreign and (v or not n.startswith("ARENA_"))}
     return {**defaults, **kept, **decided}
-
-
-def write_secret_key(environment: Mapping[str, str], layout: Layout) -> None:
-    """Make the key that signs sessions, once per data folder; readable by this user only."""
-    path = layout.data / "secret_key"
-    if environment.get("ARENA_SECRET_KEY_FILE") == str(path) and not path.exists():
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_urlsafe(48))
 
 
 def redis_server(venv: Venv, caller: Mapping[str, str]) -> Path | None:

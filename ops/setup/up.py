@@ -14,7 +14,7 @@ from types import FrameType
 from ops.setup import checks, readiness, state, supervise, venv
 from ops.setup.catalog_kind import CatalogKind, default_catalog, has_nvidia_gpu, models_dir, read_kind
 from ops.setup.console import SetupError, elapsed, note, step
-from ops.setup.environment import Options, assemble, redis_server, write_secret_key
+from ops.setup.environment import Options, assemble, redis_server
 from ops.setup.layout import ROOT, Layout, layout_of
 from ops.setup.programs import configuration, programs
 
@@ -81,7 +81,6 @@ def prepare(options: Options, layout: Layout) -> dict[str, str]:
     target = venv.Venv()
     venv.ensure(target, variants)
     environment = assemble(options, layout, target, os.environ)
-    write_secret_key(environment, layout)
     run(target, environment, "Building the pages", ["-m", "ops.assets"], "Correct what it says and run again")
     run(
         target,

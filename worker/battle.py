@@ -186,17 +186,18 @@ class Battle:
         began = self._leased_at or self._clock()
         request = f"{self.job.battle_id}.{self.job.turn}.{self._attempt}.{side}"
         try:
-            async for piece in engine.generate(request, job.messages, job.sampling):
-                now = self._clock()
-                answer.prompt_tokens = piece.prompt_tokens
-                answer.completion_tokens = piece.completion_tokens
-                if piece.text:
-                    if answer.first_token_s is None:
-                        answer.first_token_s = now - began
-                    answer.text.append(piece.text)
-                    self._pacer.push(side, piece.text, now)
-                if piece.finish_reason is not None:
-                    answer.finish_reason = piece.finish_reason
+            async with contextlib.aclosing(engine.generate(request, job.messages, job.sampling)) as pieces:
+                async for piece in pieces:
+                    now = self._clock()
+                    answer.prompt_tokens = piece.prompt_tokens
+                    answer.completion_tokens = piece.completion_tokens
+                    if piece.text:
+                        if answer.first_token_s is None:
+                            answer.first_token_s = now - began
+                        answer.text.append(piece.text)
+                        self._pacer.push(side, piece.text, now)
+                    if piece.finish_reason is not None:
+                        answer.finish_reason = piece.finish_reason
         except ContextOverflow:
             self._fail(side, OVERFLOW)
         except PromptError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,8 @@ from worker.errors import SettingsError
 
 def default_models_dir() -> Path:
     """Where converted models live unless told otherwise; shared by all checkouts of a user."""
-    return Path("~/.cache/llm-arena/models").expanduser()
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(cache).expanduser() / "llm-arena" / "models"
 
 
 class WorkerSettings(BaseSettings):

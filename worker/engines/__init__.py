@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -35,8 +35,8 @@ class Engine(Protocol):
         """Ready to generate on return. Raises LoadError, after which unload() must still be called."""
         ...
 
-    def generate(self, request_id: str, messages: Sequence[Message], sampling: Sampling) -> AsyncIterator[Piece]:
-        """Stream one answer; closing the iterator stops it. Raises PromptError, EngineDied."""
+    def generate(self, request_id: str, messages: Sequence[Message], sampling: Sampling) -> AsyncGenerator[Piece, None]:
+        """Stream one answer; closing the generator stops it. Raises PromptError, EngineDied."""
         ...
 
     async def unload(self) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
-from collections.abc import AsyncIterator, Iterator, Sequence
+import re
+from collections.abc import AsyncGenerator, Iterator, Sequence
 
 from worker.contract.catalog import EchoScript, ModelSpec
 from worker.contract.jobs import Message, Sampling
@@ -50,7 +51,9 @@ class EchoEngine:
         """What a crash of the engine process is to a real engine; for tests."""
         self._alive = False
 
-    async def generate(self, request_id: str, messages: Sequence[Message], sampling: Sampling) -> AsyncIterator[Piece]:
+    async def generate(
+        self, request_id: str, messages: Sequence[Message], sampling: Sampling
+    ) -> AsyncGenerator[Piece, None]:
         script = self._script
         prompt_tokens = sum(len(m.content.split()) + 4 for m in messages)
         limit = min(sampling.max_tokens or self.spec.max_tokens, self.spec.max_tokens)
@@ -78,13 +81,9 @@ def answer(script: EchoScript, prompt: str) -> Iterator[str]:
     """The tokens of the script's answer to ``prompt``, spaces and line breaks included."""
     seed = hashlib.sha256(f"{script.seed}\0{prompt}".encode()).digest()
     rng = random.Random(seed)  # noqa: S311 (made-up words, not secrets)
-    opening = script.text.replace("{prompt}", prompt)
-    count = 0
-    for line_no, line in enumerate(opening.splitlines(keepends=True)):
-        for word in line.split(" ") if line_no or line else []:
-            if count < script.length and word:
-                yield word if word.endswith("\n") else word + " "
-                count += 1
+    opening = re.findall(r"\s*\S+\s*?(?=\s|$)|\s+", script.text.replace("{prompt}", prompt))[: script.length]
+    yield from opening
+    count = len(opening)
     sentence = 0
     while count < script.length:
         word = rng.choice(_WORDS)

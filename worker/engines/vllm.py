@@ -12,7 +12,8 @@ import asyncio
 import logging
 import os
 import subprocess
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,9 @@ class VllmEngine:
             forkserver.use_for_vllm()
         return AsyncLLM.from_engine_args(args)
 
-    async def generate(self, request_id: str, messages: Sequence[Message], sampling: Sampling) -> AsyncIterator[Piece]:
+    async def generate(
+        self, request_id: str, messages: Sequence[Message], sampling: Sampling
+    ) -> AsyncGenerator[Piece, None]:
         from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
         prompt = self._prompt(messages)
@@ -86,12 +89,14 @@ class VllmEngine:
         params = self._params(sampling, room)
         count = 0
         try:
-            async for out in self._llm.generate(_tokens(prompt), params, request_id):
-                done = out.outputs[0]
-                count += len(done.token_ids)
-                reason = ("length" if done.finish_reason == "length" else "stop") if out.finished else None
-                if done.text or reason:
-                    yield Piece(done.text, count, len(prompt), reason)  # type: ignore[arg-type]
+            # Without aclosing() an abandoned answer would go on being generated until the garbage collector came by.
+            async with aclosing(self._llm.generate(_tokens(prompt), params, request_id)) as outputs:
+                async for out in outputs:
+                    done = out.outputs[0]
+                    count += len(done.token_ids)
+                    reason = ("length" if done.finish_reason == "length" else "stop") if out.finished else None
+                    if done.text or reason:
+                        yield Piece(done.text, count, len(prompt), reason)  # type: ignore[arg-type]
         except (EngineDeadError, EngineGenerateError) as error:
             raise EngineDied(self.spec.id, type(error).__name__) from None
 

@@ -164,7 +164,9 @@ def test_whatever_the_state_the_invariants_hold(
     switching: frozenset[str] | None,
     now: float,
 ) -> None:
-    named = {m: replace(v, model=m, leases=v.leases if v.state is READY else 0) for m, v in zip("abcdef", views, strict=True)}
+    named = {
+        m: replace(v, model=m, leases=v.leases if v.state is READY else 0) for m, v in zip("abcdef", views, strict=True)
+    }
     resident = [m for m, v in named.items() if v.resident]
     for surplus in resident[capacity:]:
         named[surplus] = EngineView(surplus)

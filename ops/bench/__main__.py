@@ -1,0 +1,29 @@
+"""``python -m ops.bench NAME [--json]``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+
+from ops.bench.report import render
+
+BENCHES = ("throughput",)
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m ops.bench", description="Measure the arena against a named other.")
+    names = parser.add_subparsers(dest="bench", required=True, metavar="NAME")
+    modules = {name: importlib.import_module(f"ops.bench.{name}") for name in BENCHES}
+    for name, module in modules.items():
+        sub = names.add_parser(name, help=(module.__doc__ or "").split("\n")[0], description=module.__doc__)
+        sub.add_argument("--json", action="store_true", help="print JSON instead of a table")
+        module.add_arguments(sub)
+    args = parser.parse_args(argv)
+    other, rows = modules[args.bench].run(args)
+    print(render(args.bench, other, rows, args.json))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -50,7 +50,7 @@ class Progress:
     """One line that changes while a step lasts; on a log file, a line now and then."""
 
     _shown = 0
-    _last = 0.0
+    _last = STARTED
 
     @classmethod
     def show(cls, text: str, force: bool = False) -> None:

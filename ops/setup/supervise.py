@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ops.setup.console import Progress, SetupError
 from ops.setup.layout import ROOT, Layout
-from ops.setup.state import State, marked, sweep
+from ops.setup.state import State, sweep
 from ops.setup.venv import Venv
 
 STOP_LIMIT_S = 120.0
@@ -25,12 +25,13 @@ STOP_LIMIT_S = 120.0
 
 @dataclass(frozen=True, slots=True)
 class ProgramState:
-    """One program as supervisor sees it. ``started`` (epoch seconds) changes with every restart."""
+    """One program as supervisor sees it. ``started`` (epoch seconds) changes with every restart; ``pid`` may be 0."""
 
     name: str
     state: str
     started: int
     log: Path
+    pid: int
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -77,7 +78,10 @@ def program_states(layout: Layout) -> list[ProgramState] | None:
     finally:
         connection.close()
     assert isinstance(answer, list)
-    return [ProgramState(p["name"], p["statename"], int(p["start"]), Path(p["stdout_logfile"])) for p in answer]
+    return [
+        ProgramState(p["name"], p["statename"], int(p["start"]), Path(p["stdout_logfile"]), int(p["pid"]))
+        for p in answer
+    ]
 
 
 def stop(state: State) -> None:
@@ -86,14 +90,14 @@ def stop(state: State) -> None:
         with suppress(ProcessLookupError):
             os.kill(state.pid, signal.SIGTERM)
     deadline = time.monotonic() + STOP_LIMIT_S
-    while (left := len(marked(state.run_id))) and state.alive and time.monotonic() < deadline:
+    while (left := len(state.processes())) and state.alive and time.monotonic() < deadline:
         Progress.show(f"stopping, {left} processes left")
         _reap(state.pid)
         time.sleep(0.1)
     _reap(state.pid)
-    sweep(state.run_id)
+    sweep(state.processes)
     Progress.clear()
-    if left := len(marked(state.run_id)):
+    if left := len(state.processes()):
         raise SetupError(f"{left} processes would not end", "See: ps -ef | grep ops.gate")
 
 

@@ -57,7 +57,7 @@ def run_tests(argv: list[str]) -> int:
         status = subprocess.run(
             [str(target.python), "-m", "pytest", *selection], cwd=ROOT, env=environment, check=False
         ).returncode
-    if left := state.sweep(environment[state.RUN_ID]):
+    if left := state.sweep(lambda: state.marked(environment[state.RUN_ID])):
         failed.append(f"{left} processes were left by the tests")
     if failed:
         print(f"\nFailed besides pytest: {', '.join(failed)}", flush=True)
@@ -73,8 +73,8 @@ def prepare(target: venv.Venv, environment: Mapping[str, str], tier: str) -> boo
     real = tier != "quick" and _can_run_vllm(strict)
     variants = ("base", "test", *(["cpu"] if real else []))
     models = read_kind(default_catalog(gpu=False), models_dir()).models_bytes if real else 0
-    lacking = [v for v in variants if not venv.satisfied(target, (v,))]
-    needs = {target.path: int(sum(venv.SIZES[v] for v in lacking) * checks.GB), models_dir(): models}
+    packages = int(sum(venv.SIZES[v] for v in venv.unfilled(target, variants)) * checks.GB)
+    needs = {target.path: packages, models_dir(): models}
     checks.enough_disk(needs, {target.path: "packages", models_dir(): "models"})
     venv.ensure(target, variants)
     if tier != "quick":

@@ -53,7 +53,7 @@ def up(argv: list[str]) -> int:
         return 0
     with state.only_one(layout):
         if left := state.load(layout):
-            state.sweep(left.run_id)
+            state.sweep(left.processes)
         environment = prepare(options, layout)
         started, process = launch(options, layout, environment)
         try:
@@ -103,13 +103,12 @@ def check(options: Options, layout: Layout, kind: CatalogKind, variants: tuple[s
     if kind.needs_vllm:
         checks.vllm_runs_here(gpu)
     target = venv.Venv()
-    lacking = [v for v in variants if not venv.satisfied(target, (v,))]
-    packages = int(sum(venv.SIZES[v] for v in lacking) * checks.GB)
+    packages = int(sum(venv.SIZES[v] for v in venv.unfilled(target, variants)) * checks.GB)
     needs = {target.path: packages, models_dir(): kind.models_bytes, layout.data: checks.GB // 5}
     checks.enough_disk(needs, {target.path: "packages", models_dir(): "models", layout.data: "data"})
     if packages or kind.models_bytes:
         parts = f"packages {packages / checks.GB:.1f} GB, models {kind.models_bytes / checks.GB:.1f} GB"
-        note(f"Disk needed for the first run: {parts}")
+        note(f"Disk needed for what is still to be fetched: {parts}")
 
 
 def run(target: venv.Venv, environment: Mapping[str, str], what: str, arguments: list[str], fix: str) -> None:
@@ -175,7 +174,7 @@ def _follow(started: state.State, process: subprocess.Popen[bytes], layout: Layo
         print("\nStopping ...", flush=True)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         supervise.stop(started)
-    state.sweep(started.run_id)
+    state.sweep(started.processes)
     layout.state.unlink(missing_ok=True)
     print("Stopped.", flush=True)
     return 0
@@ -187,7 +186,7 @@ def down(argv: list[str]) -> int:
     parser.add_argument("--data", metavar="DIR", help="its data folder (default: data, in the checkout)")
     layout = layout_of(parser.parse_args(argv).data)
     known = state.load(layout)
-    if known is None or not (known.alive or state.marked(known.run_id)):
+    if known is None or not (known.processes()):
         print(f"Nothing is running on {layout.data}.")
         return 0
     supervise.stop(known)

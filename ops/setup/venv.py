@@ -119,6 +119,13 @@ def satisfied(venv: Venv, variants: tuple[str, ...]) -> bool:
         return False
 
 
+def unfilled(venv: Venv, variants: Iterable[str]) -> list[str]:
+    """The variants that something is missing of, so that a download is ahead."""
+    if not (venv.path / "pyvenv.cfg").exists():
+        return list(variants)
+    return [v for v in variants if not satisfied(venv, (v,)) and missing_pins(venv, (v,))]
+
+
 def missing_pins(venv: Venv, variants: Iterable[str]) -> list[Pin]:
     """Pins that the environment does not hold, each once."""
     holds = _holdings(venv)

@@ -74,7 +74,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Started]]:
     for one in began:
         one.process.kill()
         one.process.wait()
-        state.sweep(one.state.run_id)
+        state.sweep(one.state.processes)
 
 
 STAY = "echo $$; exec sleep 600"
@@ -94,14 +94,14 @@ def test_programs_stop_one_after_another_the_last_one_first(start: Callable[...,
     arena.pid_of("store"), arena.pid_of("web")
     supervise.stop(arena.state)
     assert order.read_text().split() == ["web", "store"]
-    assert state.marked(arena.state.run_id) == set()
+    assert arena.state.processes() == set()
 
 
 def test_stop_ends_programs_that_ignore_it_with_their_children(start: Callable[..., Started]) -> None:
     arena = start(stubborn="trap '' TERM; echo $$; sleep 600 & sleep 601")
     arena.pid_of("stubborn")
     supervise.stop(arena.state)
-    assert state.marked(arena.state.run_id) == set()
+    assert arena.state.processes() == set()
 
 
 def test_killing_the_supervisor_leaves_nothing(start: Callable[..., Started]) -> None:
@@ -109,7 +109,7 @@ def test_killing_the_supervisor_leaves_nothing(start: Callable[..., Started]) ->
     arena.pid_of("steady"), arena.pid_of("other")
     arena.process.kill()
     arena.process.wait()
-    until(lambda: not state.marked(arena.state.run_id), "the kernel has ended the programs")
+    until(lambda: not arena.state.processes(), "the kernel has ended the programs")
 
 
 def test_a_program_that_keeps_failing_is_named_with_the_end_of_its_log(start: Callable[..., Started]) -> None:

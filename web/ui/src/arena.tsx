@@ -1,0 +1,47 @@
+/** The arena page's island: reads what the server wrote into the page, then hands over to the store. */
+import { signal, useSignalEffect } from "@preact/signals";
+import { render } from "preact";
+import { Store } from "./live/store";
+import { Composer } from "./ui/composer";
+import { strings } from "./strings";
+
+const BATTLE_PATH = /^\/battles\/([A-Za-z0-9_-]{8,40})$/;
+
+type BattleModule = typeof import("./ui/battle");
+
+/** Panes and Markdown come after the first paint: nobody needs them to write a prompt. */
+const battleModule = signal<BattleModule | "loading" | "failed">("loading");
+
+async function loadBattle(): Promise<void> {
+  battleModule.value = await import("./ui/battle").catch(() => "failed" as const);
+}
+
+function Arena({ store, limit, name }: { store: Store; limit: number; name: string }) {
+  useSignalEffect(() => {
+    const prompt = store.battle.value ? store.prompt.value.trim().slice(0, 60) : "";
+    document.title = prompt ? `${prompt} · ${name}` : name;
+  });
+  if (!store.battle.value) return <Composer store={store} limit={limit} />;
+  const loaded = battleModule.value;
+  if (typeof loaded === "object") return <loaded.Battle store={store} />;
+  return <p class="loading-page" role="status">{loaded === "failed" ? strings.unexpected : strings.begun}</p>;
+}
+
+function start(root: HTMLElement): void {
+  const scheme = location.protocol === "https:" ? "wss" : "ws";
+  const store = new Store(`${scheme}://${location.host}/ws`);
+  const follow = () => {
+    const id = BATTLE_PATH.exec(location.pathname)?.[1];
+    if (id && id !== store.battle.value) store.watch(id);
+    else if (!id) store.leave();
+  };
+  addEventListener("popstate", follow);
+  follow();
+  root.replaceChildren();
+  render(<Arena store={store} limit={Number(root.dataset["promptMax"]) || 8_000} name={document.title} />, root);
+  if (store.battle.value) void loadBattle();
+  else setTimeout(() => void loadBattle(), 50);
+}
+
+const root = document.getElementById("arena");
+if (root) start(root);

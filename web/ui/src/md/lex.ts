@@ -1,0 +1,118 @@
+/**
+ * Markdown text to tokens: marked's lexer, and nothing else of marked, so that no HTML string ever exists.
+ *
+ * TeX is lexed here rather than found later in the text, because `$a_1 * b_1$` must not become emphasis. Every rule
+ * decides on whole lines: what a finished block is never depends on how the answer was cut into chunks.
+ */
+import { Lexer, getDefaults } from "marked";
+import type { Links, MarkedOptions, Token, Tokens, TokensList } from "marked";
+
+export type { Links, Token, Tokens };
+
+export interface MathToken {
+  type: "math";
+  raw: string;
+  text: string;
+  display: boolean;
+}
+
+/** Text shown exactly as it stands: an unfinished formula, an over-long line, or what the lexer refused. */
+export interface PlainToken {
+  type: "plain";
+  raw: string;
+  text: string;
+}
+
+const BLOCK_MATH = [
+  { open: /^ {0,3}\$\$/, closed: /^ {0,3}\$\$((?:(?!\n[ \t]*\n|\$\$)[\s\S])+)\$\$/ },
+  { open: /^ {0,3}\\\[/, closed: /^ {0,3}\\\[((?:(?!\n[ \t]*\n|\\\])[\s\S])+)\\\]/ },
+];
+const TO_BLANK_LINE = /^(?:(?!\n[ \t]*\n)[\s\S])*\n?/;
+const REST_OF_LINE = /^[ \t]*(?:\n|$)/;
+
+function blockMath(src: string): MathToken | PlainToken | undefined {
+  for (const { open, closed } of BLOCK_MATH) {
+    if (!open.test(src)) continue;
+    const match = closed.exec(src);
+    if (!match) return plain((TO_BLANK_LINE.exec(src) ?? [src])[0]);
+    const rest = REST_OF_LINE.exec(src.slice(match[0].length));
+    const text = match[1] ?? "";
+    // A one-line formula with words after it belongs to a paragraph; a formula of several lines ends where it closes.
+    if (!rest && !text.includes("\n")) return undefined;
+    return { type: "math", raw: match[0] + (rest?.[0] ?? ""), text: text.trim(), display: true };
+  }
+  return undefined;
+}
+
+/** Where a formula could interrupt the paragraph at the start of `src`; looks no further than the paragraph goes. */
+function blockMathStart(src: string): number | undefined {
+  const end = src.indexOf("\n\n");
+  const at = (end < 0 ? src : src.slice(0, end)).search(/\n {0,3}(?:\$\$|\\\[)/);
+  return at < 0 ? undefined : at + 1;
+}
+
+const INLINE_MATH: readonly [RegExp, boolean][] = [
+  [/^\$\$(?!\$)((?:\\[^\n]|[^\\$\n])+)\$\$/, true],
+  [/^\$(?![\s$])((?:\\[^\n]|[^\\$\n])*[^\s\\$])\$(?![\d$])/, false],
+  [/^\\\(([^\n]+?)\\\)/, false],
+  [/^\\\[([^\n]+?)\\\]/, true],
+];
+
+function inlineMath(src: string): MathToken | undefined {
+  for (const [rule, display] of INLINE_MATH) {
+    const match = rule.exec(src);
+    if (match) return { type: "math", raw: match[0], text: (match[1] ?? "").trim(), display };
+  }
+  return undefined;
+}
+
+function inlineMathStart(src: string): number | undefined {
+  const at = src.search(/\$|\\[([]/);
+  return at < 0 ? undefined : at;
+}
+
+const OPTIONS: MarkedOptions = {
+  ...getDefaults(),
+  gfm: true,
+  extensions: {
+    block: [blockMath],
+    inline: [inlineMath],
+    startBlock: [blockMathStart],
+    startInline: [inlineMathStart],
+    renderers: {},
+    childTokens: {},
+  } as NonNullable<MarkedOptions["extensions"]>,
+};
+
+export function plain(raw: string): PlainToken {
+  return { type: "plain", raw, text: raw.replace(/\n+$/, "") };
+}
+
+/**
+ * The tokens of `src`. `links` collects link definitions and resolves references to earlier ones.
+ * What the lexer gives up on (nesting thousands deep overflows its stack) comes back as one plain token.
+ */
+export function lex(src: string, links: Links): Token[] {
+  const lexer = new Lexer(OPTIONS);
+  (lexer.tokens as TokensList).links = links;
+  try {
+    return lexer.lex(src);
+  } catch {
+    return [plain(src)];
+  }
+}
+
+const FENCE = /^ {0,3}(`{3,}(?=[^`\n]*\n)|~{3,})([^\n]*)\n/;
+
+/** The line that closes the fenced block at the start of `raw` (as a test), or null when `raw` opens none. */
+export function fenceCloser(raw: string): { closes: RegExp; header: number; language: string } | null {
+  const match = FENCE.exec(raw);
+  const marker = match?.[1];
+  if (!match || !marker) return null;
+  const closes = new RegExp(`^ {0,3}${marker[0]}{${marker.length},} *$`);
+  return { closes, header: match[0].length, language: languageOf(match[2]) };
+}
+
+export function languageOf(info: string | undefined): string {
+  return /^\S*/.exec((info ?? "").trim())?.[0] ?? "";
+}

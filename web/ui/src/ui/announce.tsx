@@ -1,0 +1,32 @@
+/** One polite voice for screen readers: it speaks at boundaries, never per token. */
+import { useSignal, useSignalEffect } from "@preact/signals";
+import { useRef } from "preact/hooks";
+import { strings } from "../strings";
+import type { Store } from "../live/store";
+import type { BattleView } from "../protocol.gen";
+
+export function Announcer({ store }: { store: Store }) {
+  const words = useSignal("");
+  const before = useRef<BattleView | null>(null);
+  useSignalEffect(() => {
+    const said = news(before.current, store.view.value);
+    before.current = store.view.value;
+    if (said) words.value = said;
+  });
+  return <p class="visually-hidden" role="status">{words.value}</p>;
+}
+
+/** The most important thing that is new in `now`. */
+function news(then: BattleView | null, now: BattleView): string | null {
+  const fresh = (test: (view: BattleView) => boolean) => test(now) && !(then && test(then));
+  const done = (side: "a" | "b") => (view: BattleView) => view.turns.at(-1)?.[side].status === "done";
+  if (fresh((v) => v.models !== null) && now.models) return strings.say.revealed(now.models.a.name, now.models.b.name);
+  if (fresh((v) => v.votable)) return strings.say.votable;
+  if (fresh((v) => v.state === "cancelled")) return strings.say.cancelled;
+  if (fresh(done("a"))) return strings.say.finished("a");
+  if (fresh(done("b"))) return strings.say.finished("b");
+  if (fresh((v) => v.state === "running")) return strings.say.started;
+  if (fresh((v) => v.loading !== null)) return strings.say.loading;
+  if (fresh((v) => v.queued !== null)) return strings.say.queued;
+  return null;
+}

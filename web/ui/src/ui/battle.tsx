@@ -1,0 +1,105 @@
+/** A battle from its first second in line to the names. */
+import { useComputed, useSignal, useSignalEffect } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
+import { over } from "../live/store";
+import { Announcer } from "./announce";
+import { Answer } from "./answer";
+import { Dock } from "./dock";
+import { Waiting } from "./waiting";
+import { SIDE_NAME, strings } from "../strings";
+import type { Store } from "../live/store";
+import type { Side } from "../protocol.gen";
+
+const SIDES: readonly Side[] = ["a", "b"];
+/** A longer prompt is folded, so that the answers keep the page. */
+const FOLD_CHARS = 280;
+
+export function Battle({ store }: { store: Store }) {
+  const shown = useSignal<Side>("a");
+  const begun = useComputed(() => store.view.value.turns.at(-1)?.a.status !== "waiting"
+    || store.view.value.turns.at(-1)?.b.status !== "waiting");
+  const waiting = useComputed(() => !over(store.view.value) && (!store.cursor.value || !begun.value
+    || store.view.value.state === "queued"));
+  const offline = useComputed(() => store.cursor.value !== null && ["down", "connecting"].includes(store.link.value));
+  if (store.gone.value) return <Gone store={store} why={store.gone.value} />;
+  return (
+    <div class="battle">
+      {offline.value && <p class="offline" role="status">{strings.reconnecting}</p>}
+      <Asked prompt={store.prompt.value} />
+      {waiting.value && <Waiting store={store} />}
+      <Switch store={store} shown={shown} />
+      <div class="panes" role="group" aria-label={strings.panesLabel}>
+        {SIDES.map((side) => (
+          <Answer key={`${store.battle.value}-${side}`} store={store} side={side} hidden={shown.value !== side} />
+        ))}
+      </div>
+      <Dock store={store} />
+      <Announcer store={store} />
+    </div>
+  );
+}
+
+function Asked({ prompt }: { prompt: string }) {
+  const open = useSignal(false);
+  const heading = useRef<HTMLHeadingElement>(null);
+  // The composer that held the focus is gone.
+  useEffect(() => {
+    if (document.activeElement === document.body) heading.current?.focus({ preventScroll: true });
+  }, []);
+  const long = prompt.length > FOLD_CHARS || prompt.split("\n").length > 4;
+  return (
+    <div class="asked">
+      <h1 class="visually-hidden" tabIndex={-1} ref={heading}>{strings.you}</h1>
+      <p class={long && !open.value ? "folded" : ""}>{prompt}</p>
+      {long && (
+        <button type="button" class="quiet" aria-expanded={open.value} onClick={() => (open.value = !open.value)}>
+          {open.value ? strings.less : strings.more}
+        </button>
+      )}
+    </div>
+  );
+}
+
+/** On a narrow screen: which pane is in sight, with a dot on the other when it has news. */
+function Switch({ store, shown }: { store: Store; shown: { value: Side } }) {
+  const seen = useRef<Record<Side, number>>({ a: 0, b: 0 });
+  const models = useComputed(() => store.view.value.models);
+  const fresh = useSignal<Record<Side, boolean>>({ a: false, b: false });
+  const lengths = useComputed(() => {
+    const turn = store.view.value.turns.at(-1);
+    return { a: turn?.a.text.length ?? 0, b: turn?.b.text.length ?? 0 };
+  });
+  useSignalEffect(() => {
+    const now = lengths.value;
+    seen.current[shown.value] = now[shown.value];
+    const next = { a: now.a > seen.current.a, b: now.b > seen.current.b };
+    const old = fresh.peek();
+    if (next.a !== old.a || next.b !== old.b) fresh.value = next;
+  });
+  return (
+    <div class="switch" role="group" aria-label={strings.switchLabel}>
+      {SIDES.map((side) => (
+        <button
+          key={side} type="button" class={`side-${side}`} aria-pressed={shown.value === side}
+          onClick={() => (shown.value = side)}
+        >
+          <span class="tile" aria-hidden="true">{SIDE_NAME[side]}</span>
+          {models.value?.[side].name ?? strings.model(side)}
+          {fresh.value[side] && shown.value !== side && (
+            <span class="dot"><span class="visually-hidden">{strings.newText}</span></span>
+          )}
+        </button>
+      ))}
+    </div>
+  );
+}
+
+function Gone({ store, why }: { store: Store; why: string }) {
+  return (
+    <div class="empty">
+      <h1>{strings.gone}</h1>
+      <p class="lede" role="alert">{why}</p>
+      <p class="actions"><button type="button" class="primary" onClick={() => store.leave()}>{strings.newBattle}</button></p>
+    </div>
+  );
+}

@@ -94,7 +94,7 @@ class Client:
             timeout=self.timeout,
         )
 
-    def watch(self, battle: str, timeout: float = 300.0, until: Any = None, watched: Watched | None = None) -> Watched:
+    def watch(self, battle: str, timeout: float = 90.0, until: Any = None, watched: Watched | None = None) -> Watched:
         """Follow a battle until it has ended (or ``until(event)``); pass what was ``watched`` to resume from there."""
         seen = watched or Watched()
         began = time.monotonic()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -119,3 +121,64 @@ def running(*processes: Process) -> Iterator[None]:
     finally:
         for process in reversed(started):
             process.stop()
+
+
+def free_port() -> int:
+    """A port nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Stack:
+    """Worker, records and web of one arena, on a fresh database and the session's Redis."""
+
+    def __init__(self, env: Mapping[str, str], folder: Path) -> None:
+        self.port = free_port()
+        self.private_port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.private_url = f"http://127.0.0.1:{self.private_port}"
+        self.folder = folder
+        self.env = {
+            "ARENA_DATA_DIR": str(folder),
+            "ARENA_BIND": f"127.0.0.1:{self.port},127.0.0.1:{self.private_port}",
+            "ARENA_PRIVATE_PORT": str(self.private_port),
+            "ARENA_RATING_PAUSE_S": "0.1",
+            "ARENA_PACE_TAIL_S": "0.2",
+            "ARENA_DRAIN_S": "0.5",
+            **env,
+        }
+        self.worker = celery_worker(self.env, folder)
+        self.records = records_worker(self.env, folder)
+        gunicorn = [sys.executable, "-m", "gunicorn", "-c", "ops/gunicorn.conf.py", "web:create_app()"]
+        self.web = Process("web", gunicorn, self.env, folder)
+
+    def migrate(self) -> None:
+        flask = [sys.executable, "-m", "flask", "--app", "web", "migrate"]
+        subprocess.run(flask, env={**os.environ, **self.env}, cwd=ROOT, check=True, capture_output=True)
+
+    def wait_ready(self, timeout: float = 60) -> None:
+        """Until a battle could be begun."""
+        wait_for("the arena to be ready", lambda: self.ready, timeout, self.web)
+
+    @property
+    def ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(self.url + "/ready", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    def logs(self) -> str:
+        """Everything the processes wrote."""
+        return "".join(p.text() for p in (self.worker, self.records, self.web))
+
+
+@contextlib.contextmanager
+def arena(env: Mapping[str, str], folder: Path, timeout: float = 60) -> Iterator[Stack]:
+    """A whole arena that is ready, and gone afterwards."""
+    stack = Stack(env, folder)
+    stack.migrate()
+    with running(stack.records, stack.worker, stack.web):
+        stack.wait_ready(timeout)
+        yield stack

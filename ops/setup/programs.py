@@ -39,13 +39,14 @@ def programs(layout: Layout, venv: Venv, redis: Path | None, environment: Mappin
     """Every program of one arena; without the embedded server when the caller named one."""
     python = str(venv.python)
     threads = environment.get("ARENA_THREADS", "128")
-    level = ("--loglevel", environment.get("ARENA_LOG_LEVEL", "INFO"))
+    # Workers need to know nothing of each other; asking who else is there costs each start a second.
+    common = ("--without-gossip", "--without-mingle", "--loglevel", environment.get("ARENA_LOG_LEVEL", "INFO"))
     celery = (python, "-m", "celery", "-A")
     found = [
         Program("records", (*celery, "web.records", "worker", "-P", "threads", "-c", "1", "-Q", "records",
-                            "-n", "records@%h", *level), 20),
+                            "-n", "records@%h", *common), 20),
         Program("worker", (*celery, "worker", "worker", "-P", "threads", "-c", threads, "-Q", "battles",
-                           "-n", "arena@%h", *level), 30, stop_wait_s=40),
+                           "-n", "arena@%h", *common), 30, stop_wait_s=40),
         Program("web", (python, "-m", "gunicorn", "-c", "ops/gunicorn.conf.py", "web:create_app()"), 40),
     ]  # fmt: skip
     if redis is not None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NoReturn
 
 from ops.setup.console import Progress, SetupError, elapsed, note, tail
@@ -56,14 +58,26 @@ def ask_ready(url: str) -> str | None:
             problem = json.loads(error.read())
             return str(problem.get("detail") or problem.get("title"))
         except (ValueError, AttributeError):
-            return f"web answers {error.code}"
+            return f"The web server answers {error.code}."
     except OSError:
-        return "web is starting"
+        return "The web server is starting."
+
+
+LOADING = re.compile(r"/MainProcess\] (loading .+|loaded .+|.+ failed to load.+)")
+
+
+def worker_says(log: Path, before: str) -> str:
+    """The model worker's last word on what it loads, in the log's end as far as it is not ``before``."""
+    words = LOADING.findall(tail(log, 200))
+    stale = LOADING.findall(before)
+    return f"Model worker: {words[-1]}." if words and words[-1:] != stale[-1:] else ""
 
 
 def wait(url: str, layout: Layout, supervisor_alive: Callable[[], bool]) -> None:
     """Return when the arena is ready. Raises SetupError with the end of a log when it will not become so."""
     starts, reason, deadline = Starts(), "", time.monotonic() + LIMIT_S
+    worker = layout.logs / "worker.log"
+    before = tail(worker, 200)
     while True:
         if not supervisor_alive():
             said = tail(layout.logs / "supervisord.out")
@@ -71,12 +85,13 @@ def wait(url: str, layout: Layout, supervisor_alive: Callable[[], bool]) -> None
         states = program_states(layout) or []
         if failing := starts.failing(states):
             _give_up(failing)
-        missing = ask_ready(url) if states else "the supervisor is starting"
+        missing = ask_ready(url) if states else "The supervisor is starting."
         if missing is None:
             Progress.clear()
             return
         if time.monotonic() > deadline:
             raise SetupError(f"Not ready after an hour: {missing}", f"Read the logs in {layout.logs}")
+        missing = f"{missing} {worker_says(worker, before)}".rstrip()
         if missing != reason:
             reason = missing
             note(f"{elapsed()} waiting: {reason}")

@@ -92,7 +92,7 @@ export const strings = {
   },
   tokens: (n: number) => `${n.toLocaleString("en")} ${n === 1 ? "token" : "tokens"}`,
   speed: (n: number) => `${n >= 10 ? Math.round(n) : n.toFixed(1)} tokens/s`,
-  seconds: (n: number) => `${n.toFixed(n < 10 ? 1 : 0)} s`,
+  seconds: (n: number) => (n < 1 ? `${Math.round(n * 1_000)} ms` : `${n.toFixed(n < 10 ? 1 : 0)} s`),
 
   noVote: {
     cancelled: "You stopped this battle, so it cannot be judged.",

@@ -12,7 +12,7 @@ import type { Side } from "../protocol.gen";
 
 const SIDES: readonly Side[] = ["a", "b"];
 /** A longer prompt is folded, so that the answers keep the page. */
-const FOLD_CHARS = 280;
+const FOLD_CHARS = 160;
 
 export function Battle({ store }: { store: Store }) {
   const shown = useSignal<Side>("a");
@@ -25,7 +25,7 @@ export function Battle({ store }: { store: Store }) {
   return (
     <div class="battle">
       {offline.value && <p class="offline" role="status">{strings.reconnecting}</p>}
-      <Asked prompt={store.prompt.value} />
+      <Asked prompt={store.prompt.value} leave={() => store.leave()} />
       {waiting.value && <Waiting store={store} />}
       <Switch store={store} shown={shown} />
       <div class="panes" role="group" aria-label={strings.panesLabel}>
@@ -39,7 +39,7 @@ export function Battle({ store }: { store: Store }) {
   );
 }
 
-function Asked({ prompt }: { prompt: string }) {
+function Asked({ prompt, leave }: { prompt: string; leave: () => void }) {
   const open = useSignal(false);
   const heading = useRef<HTMLHeadingElement>(null);
   // The composer that held the focus is gone.
@@ -56,6 +56,7 @@ function Asked({ prompt }: { prompt: string }) {
           {open.value ? strings.less : strings.more}
         </button>
       )}
+      <button type="button" class="quiet new" onClick={leave}>{strings.newBattle}</button>
     </div>
   );
 }

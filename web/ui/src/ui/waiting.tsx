@@ -18,7 +18,7 @@ export function Waiting({ store }: { store: Store }) {
   const headline = loading ? strings.loading : queued ? strings.queued(queued.position) : strings.begun;
   const eta = loading?.eta_s ?? queued?.eta_s ?? null;
   return (
-    <div class="waiting">
+    <div class="line">
       <p>
         <strong>{headline}</strong>
         {eta !== null && <span>, {strings.about(duration(eta))}</span>}

@@ -16,14 +16,13 @@ def create_app(settings: WebSettings | None = None) -> APIFlask:
     Raises CatalogError or pydantic.ValidationError when it is told nonsense.
     """
     # Imported here, so that the records worker, which needs none of this, does not load it.
-    from web import api, cli, errors, live, openapi, security
+    from web import api, cli, errors, live, openapi, pages, security
     from web.context import build_arena
     from web.queue import Queue, make_celery
     from web.settings import WebSettings
 
     settings = settings or WebSettings.from_env()
     app = openapi.make_app()
-    app.json = openapi.Json(app)
     app.config["MAX_CONTENT_LENGTH"] = body_limit(settings)
     app.extensions["arena"] = arena = build_arena(settings, Queue(make_celery(settings, "web")))
 
@@ -31,12 +30,7 @@ def create_app(settings: WebSettings | None = None) -> APIFlask:
     security.init_app(app, settings)
     for blueprint in api.blueprints():
         app.register_blueprint(blueprint)
-    import importlib.util
-
-    if importlib.util.find_spec("web.pages"):
-        from web import pages
-
-        app.register_blueprint(pages.pages)
+    app.register_blueprint(pages.pages)
     live.init_app(app, arena)
     cli.init_app(app)
     return app

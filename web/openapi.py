@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from apiflask import APIFlask
+from flask import Request
 from flask.json.provider import DefaultJSONProvider
 
 from web.api.schemas import PROBLEM_SCHEMA
+from web.errors import NotJson
 
 _METHODS = ("get", "post", "put", "patch", "delete")
 
@@ -24,6 +26,13 @@ class Json(DefaultJSONProvider):
             raise ValueError("nested too deeply") from None
 
 
+class JsonRequest(Request):
+    """A request whose malformed JSON has a code of its own."""
+
+    def on_json_loading_failed(self, e: ValueError | None) -> Any:
+        raise NotJson()
+
+
 def make_app() -> APIFlask:
     """An app without routes. No docs page: it would load scripts from elsewhere, which our policy forbids."""
     app = APIFlask(
@@ -35,6 +44,8 @@ def make_app() -> APIFlask:
         json_errors=False,
         static_folder="static",
     )
+    app.request_class = JsonRequest
+    app.json = Json(app)
     app.config.update(
         HTTP_ERROR_SCHEMA=PROBLEM_SCHEMA,
         VALIDATION_ERROR_SCHEMA=PROBLEM_SCHEMA,

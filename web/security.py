@@ -39,6 +39,8 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 _SAFE = ("GET", "HEAD", "OPTIONS")
+_SESSION_PAGES = ("pages.home", "pages.battle")
+"""Pages that begin a session, so that the first battle and its socket already have one."""
 
 
 class Sessions:
@@ -144,7 +146,7 @@ def init_app(app: Flask, settings: WebSettings) -> None:
             response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
         if request.path.startswith("/api/") or request.path in ("/health", "/ready"):
             response.headers.setdefault("Cache-Control", "no-store")
-        if (request.blueprint == "pages" and response.mimetype == "text/html") and response.status_code == 200:
+        if request.endpoint in _SESSION_PAGES and response.status_code == 200:
             ensure_owner()
         if "new_cookie" in g:
             response.set_cookie(

@@ -51,9 +51,14 @@ def check_prompt(prompt: str, max_chars: int) -> str:
             limit=max_chars,
             length=len(prompt),
         )
-    if "\x00" in prompt:
-        raise InvalidBody("prompt: must not contain the NUL character", field="prompt")
+    if not _storable(prompt):
+        raise InvalidBody("prompt: must be text without NUL characters and lone surrogates", field="prompt")
     return prompt
+
+
+def _storable(text: str) -> bool:
+    """PostgreSQL refuses NUL, and nothing can encode half a surrogate pair."""
+    return not any(c == "\x00" or "\ud800" <= c <= "\udfff" for c in text)
 
 
 def begin(arena: Arena, owner: str, prompt: str) -> Begun:

@@ -45,7 +45,7 @@ class Hub:
             protocol=2,
             socket_timeout=None,
             socket_connect_timeout=2.0,
-            socket_keepalive=True,
+            **({} if redis_url.startswith("unix:") else {"socket_keepalive": True}),
             health_check_interval=0,
         )
         self._lock = threading.RLock()
@@ -124,10 +124,12 @@ class Hub:
                 failures = 0
                 while not self._stopped.is_set():
                     self._dispatch(connection.read_response())
-            except (RedisError, OSError, ValueError) as error:
+            except (RedisError, OSError) as error:
                 if self._stopped.is_set():
                     return
                 log.warning("the live line to Redis broke: %s", type(error).__name__)
+            except Exception:
+                log.exception("the live line failed; followers read the log once it is back")
             finally:
                 self._drop()
             failures += 1

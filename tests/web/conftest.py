@@ -1,0 +1,103 @@
+"""The web side on a migrated SQLite file of its own and the session's real Redis."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from flask import Flask
+from flask.testing import FlaskClient
+from pydantic import SecretStr
+
+from tests.web import helpers
+from web import create_app
+from web.context import Arena
+from web.migrate import upgrade
+from web.records.service import Records
+from web.settings import WebSettings
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database at the newest revision, to copy."""
+    file = Path(tmp_path_factory.mktemp("db")) / "arena.sqlite3"
+    upgrade(f"sqlite:///{file}")
+    return file
+
+
+@pytest.fixture
+def settings(redis_client: redis.Redis, redis_url: str, migrated: Path, tmp_path: Path, repo_root: Path) -> WebSettings:
+    shutil.copy(migrated, tmp_path / "arena.sqlite3")
+    return WebSettings(
+        redis_url=redis_url,
+        data_dir=tmp_path,
+        catalog=repo_root / "ops/catalogs/echo.toml",
+        secret_key=SecretStr("for tests only"),
+        prompt_max_chars=100,
+        rating_pause_s=0,
+    )
+
+
+@pytest.fixture
+def app(settings: WebSettings) -> Iterator[Flask]:
+    made = create_app(settings)
+    yield made
+    arena: Arena = made.extensions["arena"]
+    made.extensions["arena_live"].hub.stop()
+    arena.queue.celery.close()
+    arena.redis.connection_pool.disconnect()
+    arena.db.dispose()
+
+
+@pytest.fixture
+def arena(app: Flask) -> Arena:
+    found: Arena = app.extensions["arena"]
+    return found
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    """Somebody's browser, with its own cookies."""
+    return app.test_client()
+
+
+@pytest.fixture
+def worker(redis_client: redis.Redis) -> None:
+    """A worker that accepts battles."""
+    helpers.report_worker(redis_client)
+
+
+@pytest.fixture
+def records(arena: Arena) -> Records:
+    return Records(arena)
+
+
+@pytest.fixture
+def begin(client: FlaskClient, worker: None) -> Callable[..., str]:
+    """Begin a battle as ``client`` and return its id."""
+
+    def _begin(prompt: str = "Why is the sky blue?", who: FlaskClient = client) -> str:
+        reply = who.post("/api/battles", json={"prompt": prompt})
+        assert reply.status_code == 202, reply.text
+        battle: str = reply.get_json()["id"]
+        return battle
+
+    return _begin
+
+
+@pytest.fixture
+def finish(records: Records, redis_client: redis.Redis) -> Callable[..., Any]:
+    """Play the worker and the records worker for a battle, to its end."""
+
+    def _finish(battle: str, **fields: Any) -> Any:
+        outcome = helpers.result(battle, **fields)
+        records.started(battle, 1, outcome.attempt)
+        helpers.stream(redis_client, outcome)
+        records.finished(outcome)
+        return outcome
+
+    return _finish

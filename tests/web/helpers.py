@@ -1,0 +1,53 @@
+"""Little things that tests of the web side share."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import msgspec
+
+from worker.contract import channel, jobs
+from worker.contract.events import SideDelta, SideDone, SideStarted
+from worker.contract.jobs import BattleResult, SideResult, SideResults, Timings
+from worker.contract.residency import Residency
+
+MODELS = ("echo-swift", "echo-sage", "echo-bard", "echo-coder")
+
+
+def report_worker(redis: Any, worker: str = "w1", **fields: Any) -> None:
+    """As a worker does: accepting, nothing waiting, unless told otherwise."""
+    known = {"accepting": True, "capacity": 2, "models": MODELS, "ready": MODELS[:2], "queue_bound": 100, **fields}
+    report = Residency(worker=worker, at=time.time(), **known)
+    redis.set(f"arena:residency:{worker}", msgspec.json.encode(report))
+
+
+def side(text: str = "An answer.", finish_reason: Any = "stop", **fields: Any) -> SideResult:
+    timings = Timings(queued_s=0.1, first_token_s=0.2, duration_s=1.2)
+    return SideResult(text=text, finish_reason=finish_reason, completion_tokens=11, timings=timings, **fields)
+
+
+def result(battle: str, attempt: int = 1, a: SideResult | None = None, b: SideResult | None = None, **f: Any) -> Any:
+    sides = SideResults(a=a or side("Answer A."), b=b or side("Answer B."))
+    return BattleResult(battle_id=battle, turn=1, attempt=attempt, sides=sides, **f)
+
+
+def stream(redis: Any, outcome: BattleResult) -> None:
+    """Publish what a worker would while it makes ``outcome``."""
+    for name in ("a", "b"):
+        ended: SideResult = getattr(outcome.sides, name)
+        channel.publish(redis, outcome.battle_id, [SideStarted(name)], outcome.attempt)
+        for word in ended.text.split(" "):
+            channel.publish(redis, outcome.battle_id, [SideDelta(name, f"{word} ")], outcome.attempt)
+        channel.publish(redis, outcome.battle_id, [SideDone(name, ended.finish_reason)], outcome.attempt)
+
+
+def types(redis: Any, battle: str) -> list[str]:
+    """Types of the log's entries, in order."""
+    _, frames = channel.read_log(redis, battle)
+    return [msgspec.json.decode(f.raw)["type"] for f in frames]
+
+
+def queued(redis: Any, queue: str = jobs.QUEUE_BATTLES) -> list[dict[str, Any]]:
+    """Celery messages waiting in a queue, oldest first."""
+    return [msgspec.json.decode(raw) for raw in reversed(redis.lrange(queue, 0, -1))]

@@ -77,9 +77,13 @@ class Queue:
             **private("battle job"),
         )
 
-    def refresh_ratings(self, countdown: float | None = None) -> None:
+    def refresh_ratings(self) -> None:
         """To the records worker; refreshes close together are merged there."""
-        self.celery.send_task(REFRESH_RATINGS, queue=jobs.QUEUE_RECORDS, countdown=countdown)
+        self.celery.send_task(REFRESH_RATINGS, queue=jobs.QUEUE_RECORDS)
+
+    def refresh_ratings_later(self, delay_s: float) -> None:
+        """The one refresh that stands for all those that were put off."""
+        self.celery.send_task(REFRESH_RATINGS, args=(True,), queue=jobs.QUEUE_RECORDS, countdown=delay_s)
 
     def _records(self, name: str, subject: str) -> Any:
         return self.celery.signature(name, queue=jobs.QUEUE_RECORDS, **private(subject))

@@ -73,12 +73,13 @@ class Records:
         if self._arena.db.write(lambda s: _store_failure(s, battle_id)):
             self._tell(battle_id, BattleFailed(error=_LOST))
 
-    def refresh_ratings(self) -> bool:
+    def refresh_ratings(self, deferred: bool = False) -> bool:
         """Fit and store the leaderboard if votes changed; False when nothing changed or it was put off.
 
-        Calls closer together than the pause become one later call, so a flood of votes costs one fit per pause.
+        Calls closer together than the pause become one later, ``deferred`` call: a flood of votes costs one fit per
+        pause.
         """
-        if not self._may_refresh():
+        if not self._may_refresh(deferred):
             return False
         prior = self._arena.settings.rating_prior
         db = self._arena.db
@@ -89,15 +90,16 @@ class Records:
         db.write(lambda s: board.store(s, rows, seen, prior))
         return True
 
-    def _may_refresh(self) -> bool:
+    def _may_refresh(self, deferred: bool) -> bool:
         pause = self._arena.settings.rating_pause_s
         redis = self._arena.redis
         try:
-            redis.delete(_DEFERRED_KEY)
+            if deferred:
+                redis.delete(_DEFERRED_KEY)
             if pause <= 0 or redis.set(_COOLDOWN_KEY, b"1", nx=True, px=int(pause * 1000)):
                 return True
             if redis.set(_DEFERRED_KEY, b"1", nx=True, ex=60):
-                self._arena.queue.refresh_ratings(countdown=pause)
+                self._arena.queue.refresh_ratings_later(pause)
         except (RedisError, QueueError) as error:
             log.warning("ratings are refreshed without a pause: %s", type(error).__name__)
             return True

@@ -57,6 +57,6 @@ def failed(task_id: str) -> None:
 
 
 @app.task(name=REFRESH_RATINGS, **_RETRY)  # type: ignore[untyped-decorator]
-def refresh_ratings() -> None:
+def refresh_ratings(deferred: bool = False) -> None:
     """The leaderboard, if votes changed."""
-    records().refresh_ratings()
+    records().refresh_ratings(deferred)

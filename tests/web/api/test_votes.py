@@ -139,7 +139,7 @@ def test_a_vote_counts_although_nobody_can_be_told(
     def away(*_: object, **__: object) -> None:
         raise redis.ConnectionError("away")
 
-    def no_broker(self: Queue, countdown: float | None = None) -> None:
+    def no_broker(self: Queue) -> None:
         raise QueueError("away")
 
     monkeypatch.setattr(channel, "publish", away)

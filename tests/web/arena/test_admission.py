@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from web.arena.admission import admit
+from web.errors import Busy, NoWorker
+from worker.contract.residency import Residency
+
+CATALOG = ("m1", "m2", "m3")
+
+
+def report(**fields: Any) -> Residency:
+    known = {"worker": "w", "at": 0.0, "accepting": True, "capacity": 2, "queue_bound": 10, **fields}
+    return Residency(**known)
+
+
+def test_all_models_of_the_catalog_may_meet_when_a_worker_says_nothing_else() -> None:
+    assert admit([report()], CATALOG) == list(CATALOG)
+
+
+@pytest.mark.parametrize("reports", [[], [report(accepting=False)]])
+def test_nobody_accepting_is_no_worker(reports: list[Residency]) -> None:
+    with pytest.raises(NoWorker) as caught:
+        admit(reports, CATALOG)
+    assert "Retry-After" in caught.value.headers
+
+
+def test_a_model_that_failed_everywhere_takes_no_part() -> None:
+    assert admit([report(failed={"m2": "load"})], CATALOG) == ["m1", "m3"]
+    assert admit([report(failed={"m2": "load"}), report(worker="v")], CATALOG) == list(CATALOG)
+
+
+def test_one_model_alone_is_no_battle() -> None:
+    with pytest.raises(NoWorker):
+        admit([report(failed={"m2": "load", "m3": "load"})], CATALOG)
+
+
+def test_models_no_worker_serves_take_no_part() -> None:
+    assert admit([report(models=("m3", "m1", "other"))], CATALOG) == ["m1", "m3"]
+
+
+@pytest.mark.parametrize(("eta", "seconds"), [(None, "10"), (0.2, "1"), (33.4, "33"), (9999.0, "120")])
+def test_full_lines_everywhere_are_busy(eta: float | None, seconds: str) -> None:
+    with pytest.raises(Busy) as caught:
+        admit([report(waiting=10, eta_s=eta), report(worker="v", waiting=11, eta_s=eta)], CATALOG)
+    assert caught.value.headers["Retry-After"] == seconds
+
+
+def test_one_open_line_is_enough() -> None:
+    assert admit([report(waiting=10), report(worker="v", waiting=9)], CATALOG) == list(CATALOG)

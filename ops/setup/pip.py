@@ -13,6 +13,7 @@ NETWORK = re.compile(
     r"NewConnectionError|Name or service not known|name resolution|Connection refused|ConnectTimeout|ReadTimeout|"
     r"Network is unreachable|ProxyError|Max retries exceeded|Connection reset|getaddrinfo|CERTIFICATE_VERIFY_FAILED"
 )
+REASON = re.compile(r"\[Errno -?\d+\] ([A-Za-z][^'\")\n]+)")
 ABSENT = re.compile(r"No matching distribution found for (\S+)")
 FULL = re.compile(r"No space left on device|Disk quota exceeded")
 
@@ -60,7 +61,8 @@ def explained(output: str) -> SetupError:
         return SetupError("The disk is full", "Free some space and run the same command again; it goes on from here")
     if NETWORK.search(output):
         fix = "Check the network, or point pip at an index you can reach (PIP_INDEX_URL, pip.conf); then run again"
-        return SetupError(f"Packages could not be downloaded:\n{last}", fix)
+        reasons = REASON.findall(output) or NETWORK.findall(output)
+        return SetupError(f"Packages could not be downloaded: {reasons[-1]}", fix)
     if match := ABSENT.search(output):
         fix = "Try Python 3.11, 3.12 or 3.13 (ARENA_PYTHON=...), and look at pip's index settings: pip config list"
         return NotFoundError(f"There is no {match[1]} for this Python and machine where pip looks", fix)

@@ -121,7 +121,7 @@ class Connection:
             return
         self._unsubscribe(wish.battle)
         follower = BattleFollower(
-            wish.battle, self._authority, self.outbox.offer, self.kick, epoch=wish.epoch, after=wish.after
+            wish.battle, self._authority, self.outbox, self.kick, epoch=wish.epoch, after=wish.after
         )
         with self._lock:
             full = len(self._followers) >= MAX_BATTLES

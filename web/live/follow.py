@@ -14,6 +14,7 @@ from typing import Protocol
 import msgspec
 
 from web.live import frames
+from web.live.outbox import Outbox
 from worker.contract import events as ev
 from worker.contract.channel import Frame
 from worker.contract.events import BattleView
@@ -31,21 +32,21 @@ class Log(Protocol):
 
 
 class BattleFollower:
-    """``behind`` is called, from any thread, whenever :meth:`catch_up` is due."""
+    """``pump`` is called, from any thread, when :meth:`catch_up` is due or ``outbox`` holds something back."""
 
     def __init__(
         self,
         battle: str,
         log: Log,
-        offer: Callable[..., bool],
-        behind: Callable[[], None],
+        outbox: Outbox,
+        pump: Callable[[], None],
         epoch: str | None = None,
         after: int | None = None,
     ) -> None:
         self.battle = battle
         self._log = log
-        self._offer = offer
-        self._behind = behind
+        self._outbox = outbox
+        self._pump = pump
         self._lock = threading.Lock()
         self._epoch = epoch if after is not None else None
         self._seq = after or 0
@@ -58,7 +59,9 @@ class BattleFollower:
         return self._missed and not self._live
 
     def subscribed(self) -> None:
-        self._fall_behind()
+        with self._lock:
+            self._live, self._missed = False, True
+        self._pump()
 
     def announced(self, epoch: str, seq: int, frame: bytes) -> None:
         with self._lock:
@@ -67,10 +70,13 @@ class BattleFollower:
                 return
             if epoch == self._epoch and seq <= self._seq:
                 return
-            if epoch == self._epoch and seq == self._seq + 1 and self._offer(frame, droppable=True):
+            next_in_line = epoch == self._epoch and seq == self._seq + 1
+            if next_in_line and self._outbox.offer(frame, droppable=True):
                 self._seq = seq
-                return
-        self._fall_behind()
+            else:
+                self._live, self._missed = False, True
+        if self._missed or self._outbox.pending:
+            self._pump()
 
     def catch_up(self) -> None:
         """Tell what the client lacks, in one message; live again when nothing was announced meanwhile."""
@@ -79,7 +85,7 @@ class BattleFollower:
         messages, epoch, seq = self._lacking()
         with self._lock:
             for message in messages:
-                self._offer(frames.text(ev.encode(message)))
+                self._outbox.offer(frames.text(ev.encode(message)))
             self._epoch, self._seq, self._greeted = epoch, seq, True
             self._live = not self._missed
 
@@ -100,9 +106,3 @@ class BattleFollower:
             merged = merge_deltas(entry.event for entry in entries)
             messages.append(ev.Batch(battle=self.battle, seq=entries[-1].seq, n=len(entries), events=merged))
         return messages
-
-    def _fall_behind(self) -> None:
-        with self._lock:
-            self._live = False
-            self._missed = True
-        self._behind()

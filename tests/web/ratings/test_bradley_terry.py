@@ -40,7 +40,7 @@ def test_nobody_is_certain_of_anything_without_games() -> None:
 def test_the_undefeated_and_the_unconnected_stay_finite() -> None:
     rows = fit([Count("a", "b", 1.0, 1000), Count("c", "d", 0.5, 1)], 0.1)
     assert all(math.isfinite(x) for s in rows for x in (s.rating, s.lower, s.upper))
-    assert [s.model for s in rows][0] == "a"
+    assert rows[0].model == "a"
     assert {s.model: round(s.rating) for s in rows}["c"] == 1000
 
 

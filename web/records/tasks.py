@@ -13,12 +13,14 @@ from sqlalchemy.exc import OperationalError
 from web.context import build_arena
 from web.queue import REFRESH_RATINGS, Queue
 from web.records.celery import app, settings
+from web.records.private import PrivateTask
 from web.records.service import Records
 from worker.contract import jobs
 
 log = logging.getLogger(__name__)
 
-_RETRY = {
+_OPTIONS = {
+    "base": PrivateTask,
     "autoretry_for": (RedisError, OperationalError),
     "retry_backoff": 1,
     "retry_backoff_max": 60,
@@ -33,13 +35,13 @@ def records() -> Records:
     return Records(build_arena(settings, Queue(app)))
 
 
-@app.task(name=jobs.RECORDS_STARTED, **_RETRY)  # type: ignore[untyped-decorator]
+@app.task(name=jobs.RECORDS_STARTED, **_OPTIONS)  # type: ignore[untyped-decorator]
 def started(battle_id: str, turn: int, attempt: int) -> None:
     """A worker began generating."""
     records().started(battle_id, turn, attempt)
 
 
-@app.task(name=jobs.RECORDS_FINISHED, **_RETRY)  # type: ignore[untyped-decorator]
+@app.task(name=jobs.RECORDS_FINISHED, **_OPTIONS)  # type: ignore[untyped-decorator]
 def finished(result: Any) -> None:
     """A worker's result; one that makes no sense is dropped, since running it again would not help."""
     try:
@@ -50,13 +52,13 @@ def finished(result: Any) -> None:
     records().finished(decoded)
 
 
-@app.task(name=jobs.RECORDS_FAILED, **_RETRY)  # type: ignore[untyped-decorator]
+@app.task(name=jobs.RECORDS_FAILED, **_OPTIONS)  # type: ignore[untyped-decorator]
 def failed(task_id: str) -> None:
     """A job ended by an exception."""
     records().failed(task_id)
 
 
-@app.task(name=REFRESH_RATINGS, **_RETRY)  # type: ignore[untyped-decorator]
+@app.task(name=REFRESH_RATINGS, **_OPTIONS)  # type: ignore[untyped-decorator]
 def refresh_ratings(deferred: bool = False) -> None:
     """The leaderboard, if votes changed."""
     records().refresh_ratings(deferred)

@@ -90,10 +90,11 @@ STANDS_FOR = {"websocket": "websocket-client", "yaml": "pyyaml", "PIL": "pillow"
 """Modules whose package has another name."""
 
 
-def _imported(folders: tuple[str, ...], root: Path) -> set[str]:
+def _imported(folders: tuple[str, ...], root: Path, at_collection: bool = False) -> set[str]:
     found = set()
     for file in (f for folder in folders for f in (root / folder).rglob("*.py") if "node_modules" not in f.parts):
-        for node in ast.walk(ast.parse(file.read_text())):
+        tree = ast.parse(file.read_text())
+        for node in tree.body if at_collection else ast.walk(tree):
             if isinstance(node, ast.Import):
                 found |= {alias.name.partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -118,3 +119,10 @@ def test_everything_imported_is_installed(folders: tuple[str, ...], variants: tu
         if canonicalize_name(STANDS_FOR.get(module, module)) not in pinned
     }
     assert not lacking
+
+
+def test_tests_can_be_collected_without_vllm(repo_root: Path) -> None:
+    """`./ops/test quick` does not install it: what needs it is imported inside, or behind `importorskip`."""
+    pinned = {canonicalize_name(pin.name) for variant in ("base", "test") for pin in venv.read_lock(variant, "3.11.9")}
+    modules = _imported(("tests",), repo_root, at_collection=True)
+    assert {m for m in modules if canonicalize_name(STANDS_FOR.get(m, m)) not in pinned} == set()

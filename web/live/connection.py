@@ -67,6 +67,7 @@ class Connection:
         self._pumping = False
         self._closing_since: float | None = None
         self._heard = clock()
+        self._pinged = clock()
         self._pings = 0
         self._window_start, self._window_count = clock(), 0
 
@@ -194,10 +195,17 @@ class Connection:
             self.close(CloseCode.SLOW, "too slow", drop_queued=True)
         elif now - self._heard > PEER_SILENT_S:
             self.close(CloseCode.HEARTBEAT, "silent")
-        elif now - self.outbox.last_sent >= HEARTBEAT_S and not self.outbox.pending:
+        elif self._ping_is_due(now) and not self.outbox.pending:
+            self._pinged = now
             self._pings += 1
             self.outbox.offer(frames.PING)
             self.send(ev.Ping(n=self._pings))
+
+    def _ping_is_due(self, now: float) -> bool:
+        """After silence on either side: a client that only listens to a long stream must be asked, or it seems gone."""
+        said_nothing = now - self.outbox.last_sent >= HEARTBEAT_S
+        heard_nothing = now - max(self._heard, self._pinged) >= HEARTBEAT_S
+        return said_nothing or heard_nothing
 
     # ── the pump ─────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import random
+import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 PATH = "/ws"
 MAX_MESSAGE_BYTES = 64 * 1024
 RECEIVE_BYTES = 4096
+KERNEL_BYTES = 128 * 1024
 _SOCKET_KEYS = ("gunicorn.socket", "werkzeug.socket")
 
 
@@ -59,6 +61,12 @@ class Wire:
 
     def close(self) -> None:
         """The server that accepted the socket closes it."""
+
+
+def wire(sock: Any) -> Wire:
+    """A wire over an accepted socket, with a bound on what the kernel holds back for a reader that stalls."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BYTES)
+    return Wire(sock)
 
 
 class _NoThread:
@@ -193,7 +201,7 @@ def init_app(app: Flask, arena: Arena) -> None:
         request.environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
         for key in _SOCKET_KEYS:
             if key in request.environ:
-                request.environ[key] = Wire(request.environ[key])
+                request.environ[key] = wire(request.environ[key])
 
     @sock.route(PATH, endpoint="live_follow")  # type: ignore[untyped-decorator]
     def follow(ws: Any) -> None:

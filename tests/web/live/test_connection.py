@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -136,9 +136,9 @@ def side(redis_client: redis.Redis) -> Side:
 
 
 @pytest.fixture
-def begun(side: Side) -> Iterator[Side]:
+def begun(side: Side) -> Side:
     side.publish(ev.TurnStarted(1, "Why?"), ev.SideStarted("a"), ev.SideDelta("a", "Be"))
-    yield side
+    return side
 
 
 def test_hello_comes_first_and_only_in_our_protocol(side: Side) -> None:

@@ -287,6 +287,14 @@ def test_silence_is_broken_by_a_ping(side: Side) -> None:
     assert side.wire.messages == [{"type": "ping", "n": 1}]
 
 
+def test_a_listener_to_a_long_stream_is_asked_whether_it_is_there(side: Side) -> None:
+    for _ in range(30):
+        side.now += 1
+        side.connection.send(ev.Pong(n=0))  # something flows all the time
+        side.connection.tick()
+    assert [m for m in side.wire.messages if m["type"] == "ping"] == [{"type": "ping", "n": 1}]
+
+
 def test_a_peer_that_is_silent_even_to_pings_is_gone(side: Side) -> None:
     side.now += 59
     side.connection.heard()

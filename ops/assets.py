@@ -93,18 +93,18 @@ def install() -> None:
     mark.write_text(wanted)
 
 
+def bundle_script(entry: Path, target: Path) -> None:
+    """One script of everything ``entry`` imports; for tests that run modules of ``web/ui`` in a browser."""
+    install()
+    _esbuild(str(entry), "--format=iife", f"--outfile={target}")
+
+
 def _bundle(target: Path, meta: Path) -> None:
-    command = [
-        _node(),
-        _script("esbuild"),
+    _esbuild(
         *[str(Path("src") / entry) for entry in ENTRIES],
-        "--bundle",
         "--splitting",
         "--format=esm",
         "--minify",
-        "--target=es2022,chrome111,firefox115,safari16.4",
-        "--jsx=automatic",
-        "--jsx-import-source=preact",
         "--entry-names=[name]-[hash]",
         "--chunk-names=[name]-[hash]",
         "--asset-names=[name]-[hash]",
@@ -113,18 +113,23 @@ def _bundle(target: Path, meta: Path) -> None:
         "--loader:.woff=empty",
         "--loader:.ttf=empty",
         "--legal-comments=none",
-        "--log-level=warning",
         f"--metafile={meta}",
         f"--outdir={target}",
-    ]
-    result = subprocess.run(command, cwd=UI, capture_output=True, text=True)
-    if result.returncode:
-        raise AssetsError(f"esbuild could not bundle the pages:\n{result.stderr.strip()}")
+    )
     outputs = json.loads(meta.read_text())["outputs"]
     (target / MANIFEST).write_text(json.dumps(_manifest(outputs), indent=1, sort_keys=True) + "\n")
     for file in target.iterdir():
         if file.suffix in _COMPRESSIBLE:
             file.with_name(file.name + ".gz").write_bytes(gzip.compress(file.read_bytes(), 9, mtime=0))
+
+
+def _esbuild(*arguments: str) -> None:
+    fixed = ["--bundle", "--target=es2022,chrome111,firefox115,safari16.4", "--log-level=warning"]
+    fixed += ["--jsx=automatic", "--jsx-import-source=preact"]
+    command = [_node(), _script("esbuild"), *arguments, *fixed]
+    result = subprocess.run(command, cwd=UI, capture_output=True, text=True)
+    if result.returncode:
+        raise AssetsError(f"esbuild could not bundle the pages:\n{result.stderr.strip()}")
 
 
 def _manifest(outputs: dict[str, dict[str, object]]) -> dict[str, object]:

@@ -1,6 +1,9 @@
 /** Formulas as DOM nodes. KaTeX builds elements; its string output, whose style attributes the CSP blocks, is unused. */
 import katex from "katex";
 
+/** Of untrusted input: no links or HTML, no macro bombs, no letters larger than a page. */
+const LIMITS = { trust: false, maxExpand: 200, maxSize: 20 } as const;
+
 let styled: Promise<void> | null = null;
 
 /** Replace `element`'s content by the formula; what KaTeX cannot read stays as the source text. */
@@ -8,7 +11,7 @@ export async function typeset(element: HTMLElement, tex: string, display: boolea
   await (styled ??= loadStyles());
   const drawn = document.createElement("span");
   try {
-    katex.render(tex, drawn, { displayMode: display, throwOnError: true, trust: false, maxExpand: 200, maxSize: 20 });
+    katex.render(tex, drawn, { displayMode: display, throwOnError: true, strict: "ignore", ...LIMITS });
   } catch {
     return;
   }

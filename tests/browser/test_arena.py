@@ -1,0 +1,108 @@
+"""The arena as a visitor meets it: a real browser, real processes, stand-in engines."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.processes import Stack
+
+BATTLE_URL = re.compile(r"/battles/[A-Za-z0-9_-]{22}$")
+
+
+def begin(page: Page, url: str, prompt: str) -> None:
+    page.goto(url)
+    page.get_by_label("Your prompt").fill(prompt)
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(BATTLE_URL)
+
+
+def texts(page: Page) -> list[str]:
+    return [t.strip() for t in page.locator(".prose").all_text_contents()]
+
+
+def test_a_prompt_streams_twice_is_judged_and_moves_the_leaderboard(page: Page, echo_arena: Stack) -> None:
+    begin(page, echo_arena.url, "Write a function that reverses a list.")
+    expect(page.locator(".prose").first).not_to_be_empty()
+    expect(page.locator(".prose").last).not_to_be_empty()
+    partly = texts(page)
+    expect(page.get_by_role("button", name="A is better")).to_be_enabled()
+    whole = texts(page)
+    assert len(whole) == 2
+    assert sum(map(len, whole)) > sum(map(len, partly)), "the text was seen growing"
+    assert "Echo" not in page.content().replace("echo", ""), "no name before the vote"
+
+    page.get_by_role("button", name="A is better").click()
+    expect(page.get_by_role("heading", name="You preferred A")).to_be_focused()
+    names = [re.sub(r"The arena itself$", "", n) for n in page.locator(".answer h2").all_text_contents()]
+    assert all(name.startswith("Echo ") for name in names)
+    assert texts(page) == whole
+
+    page.get_by_role("link", name="Leaderboard").last.click()
+    expect(page.locator("table.board")).to_contain_text(names[0])
+
+
+def test_coming_back_mid_stream_shows_everything_once(page: Page, context: BrowserContext, echo_arena: Stack) -> None:
+    begin(page, echo_arena.url, "Tell me a long story.")
+    expect(page.locator(".prose").first).not_to_be_empty()
+    address = page.url
+    page.close()
+    again = context.new_page()
+    again.goto(address)
+    expect(again.get_by_role("button", name="Tie")).to_be_enabled()
+    shown = again.evaluate("() => [...document.querySelectorAll('.prose')].map((p) => p.textContent)")
+    told = again.evaluate("(path) => fetch('/api' + path).then((r) => r.json())", BATTLE_URL.search(address)[0])  # type: ignore[index]
+    for text, side in zip(shown, ("a", "b"), strict=True):
+        words = re.findall(r"\w{3,}", told["turns"][0][side]["text"])
+        assert re.findall(r"\w{3,}", text.replace("pythonCopy", "python ")) == words
+
+
+def test_stop_ends_both_and_says_why_there_is_no_vote(page: Page, echo_arena: Stack) -> None:
+    begin(page, echo_arena.url, "Go on and on.")
+    page.get_by_role("button", name="Stop").click()
+    expect(page.get_by_text("You stopped this battle, so it cannot be judged.")).to_be_visible()
+    page.get_by_role("button", name="New battle").last.click()
+    expect(page.get_by_label("Your prompt")).to_be_focused()
+    expect(page).to_have_url(echo_arena.url + "/")
+
+
+def test_somebody_elses_battle_is_refused_in_words(chromium, page: Page, echo_arena: Stack) -> None:
+    begin(page, echo_arena.url, "Mine.")
+    stranger = chromium.new_context()
+    other = stranger.new_page()
+    other.goto(page.url)
+    expect(other.get_by_role("heading", name="This battle cannot be shown")).to_be_visible()
+    stranger.close()
+
+
+def test_a_refused_prompt_stays_where_it_was_written(page: Page, complaints: list[str], echo_arena: Stack) -> None:
+    page.goto(echo_arena.url)
+    page.route("**/api/battles", lambda route: route.abort())
+    page.get_by_label("Your prompt").fill("Keep me.")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("could not be reached")
+    expect(page.get_by_label("Your prompt")).to_have_value("Keep me.")
+    assert [c for c in complaints if "Failed to load resource" not in c] == []
+    complaints.clear()
+
+
+@pytest.mark.parametrize(("extra", "shown"), [(-1, "of 8,000 characters"), (1, "1 characters too long")])
+def test_the_limit_is_told_before_sending(page: Page, echo_arena: Stack, extra: int, shown: str) -> None:
+    page.goto(echo_arena.url)
+    page.get_by_label("Your prompt").fill("ä" * (8000 + extra))
+    expect(page.locator("#prompt-count")).to_contain_text(shown)
+    send = page.get_by_role("button", name="Start battle")
+    expect(send).to_be_enabled() if extra < 0 else expect(send).to_be_disabled()
+
+
+def test_what_a_visitor_loads_first_is_small(page: Page, echo_arena: Stack) -> None:
+    sizes: dict[str, int] = {}
+    page.on("response", lambda r: sizes.update({r.url: int(r.headers.get("content-length", 0))}))
+    page.goto(echo_arena.url)
+    page.get_by_label("Your prompt").wait_for()
+    scripts = sum(size for url, size in sizes.items() if url.endswith(".js"))
+    styles = sum(size for url, size in sizes.items() if url.endswith(".css"))
+    assert 0 < scripts <= 35 * 1024
+    assert 0 < styles <= 12 * 1024

@@ -1,0 +1,178 @@
+"""Every state of a battle's page: what it says, and that everybody can read and operate it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.browser import scripted
+from tests.browser.scripted import MODELS, STARTED, WRITTEN, Script
+from tests.processes import ROOT, Stack
+from worker.contract import events as ev
+
+AXE = ROOT / "web" / "ui" / "node_modules" / "axe-core" / "axe.min.js"
+
+
+@pytest.fixture
+def script(page: Page, echo_arena: Stack) -> Script:
+    made = Script(page, echo_arena.url)
+    made.open()
+    return made
+
+
+def failed(message: str) -> ev.SideFailed:
+    return ev.SideFailed(side="b", error=ev.Failure(code="engine_failed", message=message))
+
+
+def test_waiting_is_told_in_words(page: Page, script: Script) -> None:
+    script.tell(ev.BattleQueued(position=3, eta_s=40))
+    expect(page.locator(".line")).to_contain_text("You are 3rd in line, about 40 s")
+    script.tell(ev.BattleLoading(fraction=0.25, eta_s=12))
+    expect(page.locator(".line")).to_contain_text("Loading the models, about 12 s")
+    assert page.locator("progress").evaluate("p => p.value") == 0.25
+    script.tell(*STARTED)
+    expect(page.locator(".line")).to_have_count(0)
+
+
+def test_a_long_wait_is_acknowledged(page: Page, echo_arena: Stack) -> None:
+    page.clock.install()
+    script = Script(page, echo_arena.url)
+    script.open()
+    script.tell(ev.BattleQueued(position=9))
+    expect(page.locator(".line")).to_contain_text("9th in line")
+    page.clock.run_for(21_000)
+    expect(page.locator(".line")).to_contain_text("Still waiting")
+
+
+def test_the_vote_opens_only_when_the_server_says_so(page: Page, script: Script) -> None:
+    script.tell(*STARTED, *WRITTEN)
+    expect(page.get_by_text("Stopped at the length limit")).to_be_visible()
+    votes = page.get_by_role("group", name="Your vote").get_by_role("button")
+    assert [b.text_content() for b in votes.all()] == ["← A is better", "Tie", "Both bad", "B is better →"]
+    assert all(b.is_disabled() for b in votes.all())
+    script.tell(ev.BattleVotable())
+    expect(votes.first).to_be_enabled()
+
+
+def test_a_vote_by_keyboard_is_sent_once(page: Page, script: Script) -> None:
+    sent: list[Any] = []
+    reply = {"winner": "both_bad", "models": {"a": _facts(MODELS.a), "b": _facts(MODELS.b)}}
+
+    def answer(route: Any) -> None:
+        sent.append((route.request.post_data_json, route.request.headers.get("idempotency-key")))
+        route.fulfill(json=reply, status=201)
+
+    page.route("**/vote", answer)
+    script.tell(*STARTED, *WRITTEN, ev.BattleVotable())
+    expect(page.get_by_role("button", name="Tie")).to_be_enabled()
+    page.keyboard.press("Alt+3")
+    page.keyboard.press("Alt+3")
+    expect(page.get_by_role("heading", name="You found both bad")).to_be_focused()
+    assert [body for body, _ in sent] == [{"winner": "both_bad"}]
+    assert sent[0][1]
+    script.tell(ev.BattleVoted(winner="both_bad"), ev.BattleRevealed(models=MODELS))
+    expect(page.locator(".facts").first).to_contain_text("Speed23 tokens/s")
+    expect(page.get_by_role("status").last).to_have_text("A was SmolLM2 135M Instruct. B was Qwen2.5 Coder 0.5B.")
+
+
+def test_a_failed_side_says_why_where_it_failed(page: Page, script: Script) -> None:
+    script.tell(*STARTED, *WRITTEN[:3], failed("The model ran out of memory."))
+    expect(page.locator(".side-b [role=alert]")).to_contain_text("The model ran out of memory.")
+    expect(page.get_by_text("Model B failed, so this battle cannot be judged.")).to_be_visible()
+    expect(page.get_by_role("button", name="Try again with this prompt")).to_be_enabled()
+
+
+def test_a_new_attempt_forgets_the_old_text(page: Page, script: Script) -> None:
+    script.tell(*STARTED, ev.SideDelta(side="a", text="Half an ans"))
+    expect(page.locator(".side-a .prose")).to_have_text("Half an ans")
+    script.tell(ev.BattleRestarted(attempt=2), *STARTED, ev.SideDelta(side="a", text="All new"))
+    expect(page.locator(".side-a .prose")).to_have_text("All new")
+
+
+def test_a_lost_line_is_told_and_the_text_stays(page: Page, context: BrowserContext, script: Script) -> None:
+    script.tell(*STARTED, ev.SideDelta(side="a", text="Still here"))
+    expect(page.locator(".side-a .prose")).to_have_text("Still here")
+    page.route_web_socket("**/ws", lambda socket: socket.close(code=1013))
+    script.drop(ev.CloseCode.GOING_AWAY)
+    expect(page.get_by_text("Reconnecting. Nothing is lost.")).to_be_visible()
+    expect(page.locator(".side-a .prose")).to_have_text("Still here")
+
+
+def test_following_the_end_lets_go_when_the_reader_scrolls_up(page: Page, script: Script) -> None:
+    script.tell(*STARTED, ev.SideDelta(side="a", text="paragraph\n\n" * 60))
+    pane = page.locator(".side-a .scroll")
+    at_end = "(p) => p.scrollHeight - p.scrollTop - p.clientHeight < 4"
+    page.wait_for_function("() => document.querySelector('.side-a .scroll').scrollTop > 100")
+    assert pane.evaluate(at_end)
+    pane.hover()
+    page.mouse.wheel(0, -400)
+    page.wait_for_function(f"() => !({at_end})(document.querySelector('.side-a .scroll'))")
+    before = pane.evaluate("(p) => p.scrollTop")
+    script.tell(ev.SideDelta(side="a", text="more\n\n" * 20))
+    page.get_by_role("button", name="Jump to end").wait_for()
+    assert pane.evaluate("(p) => p.scrollTop") == before
+    page.get_by_role("button", name="Jump to end").click()
+    page.wait_for_function(f"() => ({at_end})(document.querySelector('.side-a .scroll'))")
+
+
+def test_on_a_narrow_screen_one_pane_shows_and_the_other_says_it_has_news(page: Page, script: Script) -> None:
+    page.set_viewport_size({"width": 390, "height": 780})
+    script.tell(*STARTED, ev.SideDelta(side="b", text="Hidden words"))
+    expect(page.locator(".switch .dot")).to_have_count(1)
+    expect(page.locator(".side-b .prose")).to_be_hidden()
+    page.get_by_role("button", name="Model B").click()
+    expect(page.locator(".side-b .prose")).to_be_visible()
+    expect(page.locator(".switch .dot")).to_have_count(0)
+    assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+
+
+STATES: dict[str, Callable[[Script], None]] = {
+    "queued": lambda s: s.tell(ev.BattleQueued(position=2, eta_s=30)),
+    "loading": lambda s: s.tell(ev.BattleLoading(fraction=0.5, eta_s=9)),
+    "streaming": lambda s: s.tell(*STARTED, *WRITTEN[:2]),
+    "votable": lambda s: s.tell(*STARTED, *WRITTEN, ev.BattleVotable()),
+    "voted": lambda s: s.tell(*STARTED, *WRITTEN, ev.BattleVoted(winner="a"), ev.BattleRevealed(models=MODELS)),
+    "failed": lambda s: s.tell(*STARTED, *WRITTEN[:3], failed("Out of memory.")),
+}
+SHOWS = {
+    "queued": "2nd in line",
+    "loading": "Loading the models",
+    "streaming": "Writing",
+    "votable": "Which answer is better?",
+    "voted": "You preferred A",
+    "failed": "Try again with this prompt",
+}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1440, 390])
+def test_no_state_breaks_the_accessibility_rules(page: Page, echo_arena: Stack, scheme: Any, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 860})
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    script = Script(page, echo_arena.url)
+    for name, reach in STATES.items():
+        script._told = script._told[:1]
+        script.open()
+        reach(script)
+        page.get_by_text(SHOWS[name]).first.wait_for()
+        assert violations(page) == [], name
+    for path in ("/", "/leaderboard", "/about"):
+        page.goto(echo_arena.url + path)
+        page.locator("h1").first.wait_for()
+        assert violations(page) == [], path
+    assert scripted.BATTLE
+
+
+def violations(page: Page) -> list[str]:
+    page.evaluate(Path(AXE).read_text())
+    found = page.evaluate("""() => axe.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"] })
+        .then((r) => r.violations.flatMap((v) => v.nodes.map((n) => `${v.id}: ${n.target} ${n.failureSummary}`)))""")
+    return list(found)
+
+
+def _facts(facts: ev.ModelFacts) -> dict[str, Any]:
+    return {name: getattr(facts, name) for name in facts.__struct_fields__}

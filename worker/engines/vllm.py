@@ -128,8 +128,11 @@ class VllmEngine:
     async def unload(self) -> None:
         llm, self._llm = self._llm, None
         self._tokenizer = None
-        if llm is not None:
-            await asyncio.to_thread(llm.shutdown)
+        if llm is None:
+            return
+        if (handler := llm.output_handler) is not None:
+            handler.cancel()  # or it would report the engine it was told to stop as dead, with a traceback
+        await asyncio.to_thread(llm.shutdown)
 
 
 def _tokens(prompt: list[int]) -> Any:

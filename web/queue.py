@@ -36,6 +36,7 @@ def make_celery(settings: WebSettings, name: str = "web.records") -> Celery:
         task_ignore_result=True,
         task_store_errors_even_if_ignored=False,
         task_default_queue=jobs.QUEUE_RECORDS,
+        control_exchange="arena.records",  # commands for records reach no other kind of worker on this broker
         task_acks_late=True,
         task_reject_on_worker_lost=True,
         worker_prefetch_multiplier=1,

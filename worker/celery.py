@@ -46,6 +46,7 @@ app.conf.update(
     worker_concurrency=max(128, _settings.queue_bound + 28),
     worker_hijack_root_logger=True,
     worker_send_task_events=False,
+    control_exchange="arena.worker",  # commands for engines reach no other kind of worker on this broker
 )
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import concurrent.futures
 import json
+import os
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -192,6 +195,14 @@ def test_prompts_and_answers_reach_no_log(echo_arena: Stack) -> None:
     logs = echo_arena.logs()
     assert "canary-prompt-77" not in logs
     assert watched.view.turns[0].a.text[-40:].strip() not in logs
+
+
+def test_commands_for_engines_reach_no_other_kind_of_worker(echo_arena: Stack) -> None:
+    inspect = [sys.executable, "-m", "celery", "-A", "worker", "inspect", "-j", "engines"]
+    answer = subprocess.run(
+        inspect, capture_output=True, text=True, cwd=ROOT, env={**os.environ, **echo_arena.env}, check=True
+    )
+    assert list(json.loads(answer.stdout)) == ["worker@test"]
 
 
 def test_the_api_describes_itself(echo_arena: Stack) -> None:

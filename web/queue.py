@@ -18,6 +18,7 @@ from worker.contract.brokers import broker_url
 from worker.contract.jobs import BattleJob, private
 
 REFRESH_RATINGS = "records.refresh_ratings"
+SWEEP = "records.sweep"
 VISIBILITY_S = 900
 """A records task whose worker died is run again after this long."""
 

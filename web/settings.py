@@ -40,6 +40,8 @@ class WebSettings(BaseSettings):
     """Longest answer of each side; default: what the catalog says of the model."""
     deadline_s: float = Field(default=900.0, gt=0)
     """An answer that has not begun this long after the prompt is of no use to anybody."""
+    lost_after_s: float = Field(default=1800.0, gt=0)
+    """A battle without an outcome this long after its deadline has been lost on the way and is failed."""
     min_votes: int = Field(default=30, ge=1)
     """A model with fewer counted votes is shown as preliminary."""
     rating_prior: float = Field(default=0.1, gt=0)

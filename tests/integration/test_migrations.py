@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,39 +9,17 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, inspect, text
-from sqlalchemy.engine import make_url
+from sqlalchemy import inspect, text
 
+from tests.postgres import postgres_url  # noqa: F401
 from web.db import Database
 from web.migrate import alembic_config, downgrade, is_current, newest_revision, upgrade
 from web.models import Base, Battle, Turn, Vote, Words
-from web.settings import WebSettings
-
-POSTGRES = "ARENA_TEST_POSTGRES_URL"
 
 
 @pytest.fixture
 def sqlite_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'x.sqlite3'}"
-
-
-@pytest.fixture
-def postgres_url() -> Iterator[str]:
-    """A database of its own on the server that the environment names."""
-    given = os.environ.get(POSTGRES)
-    if not given:
-        pytest.skip(f"{POSTGRES} names no PostgreSQL server")
-    server = make_url(WebSettings(database_url=given).database)
-    name = f"arena_test_{secrets.token_hex(4)}"
-    admin = create_engine(server, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    try:
-        yield server.set(database=name).render_as_string(hide_password=False)
-    finally:
-        with admin.connect() as connection:
-            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-        admin.dispose()
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])

@@ -1,7 +1,7 @@
 """Tasks whose arguments are never shown: results carry people's prompts' answers.
 
-Celery shows arguments in four places: headers and events (``argsrepr``, lost when a task is retried), ``inspect active``
-and the log of a retry. All four get the same placeholder here.
+Celery shows arguments in four places: headers and events (``argsrepr``, lost when a task is retried), ``inspect
+active`` and the log of a retry. All four get the same placeholder here.
 """
 
 from __future__ import annotations

@@ -8,11 +8,12 @@ yet.
 from __future__ import annotations
 
 import logging
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 from redis.exceptions import RedisError
-from sqlalchemy import delete
+from sqlalchemy import Select, delete, select
 from sqlalchemy.orm import Session
 
 from web.context import Arena
@@ -69,9 +70,21 @@ class Records:
 
     def failed(self, task_id: str) -> None:
         """A job ended by an exception: the battle failed, unless it has an outcome already."""
-        battle_id, _turn = jobs.battle_of(task_id)
+        self._fail(jobs.battle_of(task_id)[0])
+
+    def _fail(self, battle_id: str) -> None:
         if self._arena.db.write(lambda s: _store_failure(s, battle_id)):
             self._tell(battle_id, BattleFailed(error=_LOST))
+
+    def sweep(self) -> int:
+        """Fail battles whose job or result was lost, so that nobody waits for ever; how many."""
+        settings = self._arena.settings
+        oldest = now() - timedelta(seconds=settings.deadline_s + settings.lost_after_s)
+        lost = self._arena.db.read(lambda s: list(s.scalars(_unfinished_since(oldest))))
+        for battle_id in lost:
+            log.error("battle %s was lost on the way", battle_id)
+            self._fail(battle_id)
+        return len(lost)
 
     def refresh_ratings(self, deferred: bool = False) -> bool:
         """Fit and store the leaderboard if votes changed; False when nothing changed or it was put off.
@@ -112,6 +125,11 @@ class Records:
             told = set() if kind in (TurnStarted, BattleRestarted) else told | {kind}
         if type(event) not in told:
             channel.publish(self._arena.redis, battle_id, [event])
+
+
+def _unfinished_since(moment: datetime) -> Select[str]:
+    unfinished = Battle.state.in_(("queued", "running"))
+    return select(Battle.id).where(unfinished, Battle.created_at < moment).order_by(Battle.created_at).limit(100)
 
 
 def _store_result(session: Session, result: BattleResult) -> StoredEvent | None:

@@ -15,6 +15,8 @@ from web.ratings.bradley_terry import Count, fit
 SCORES = {"a": 1.0, "b": 0.0, "tie": 0.5, "both_bad": 0.5}
 """Side a's score. Both bad is a tie: neither was better."""
 KEPT_SNAPSHOTS = 200
+SAME = 1e-6
+"""Ratings closer than this are equal; numerical noise must not rank anybody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,24 +33,28 @@ class Standing:
 
 
 def standings(counts: Sequence[Count], prior: float) -> list[Standing]:
-    """The board from the counts, best first. ``win_rate``: points won per game, a tie being half a point."""
+    """The board from the counts, best first; equal ratings share a rank.
+
+    ``win_rate``: points won per game, a tie being half a point.
+    """
     games: dict[str, int] = defaultdict(int)
     points: dict[str, float] = defaultdict(float)
     for count in counts:
         for model, score in ((count.a, count.score), (count.b, 1 - count.score)):
             games[model] += count.games
             points[model] += score * count.games
+    strengths = fit(counts, prior)
     return [
         Standing(
             model=s.model,
-            rank=rank,
+            rank=1 + sum(other.rating - s.rating > SAME for other in strengths),
             rating=s.rating,
             lower=s.lower,
             upper=s.upper,
             votes=games[s.model],
             win_rate=points[s.model] / games[s.model],
         )
-        for rank, s in enumerate(fit(counts, prior), start=1)
+        for s in strengths
     ]
 
 

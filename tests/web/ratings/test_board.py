@@ -38,6 +38,11 @@ def test_win_rates_count_ties_half() -> None:
     assert [(r.model, r.rank, r.votes, r.win_rate) for r in rows] == [("x", 1, 8, 0.625), ("y", 2, 8, 0.375)]
 
 
+def test_equal_ratings_share_a_rank() -> None:
+    rows = board.standings([Count("x", "y", 0.5, 3), Count("x", "z", 1.0, 2), Count("y", "z", 1.0, 2)], 0.1)
+    assert [(r.model, r.rank) for r in rows] == [("x", 1), ("y", 1), ("z", 3)]
+
+
 def test_old_snapshots_are_forgotten(arena: Arena, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(board, "KEPT_SNAPSHOTS", 2)
     rows = board.standings([Count("x", "y", 1.0)], 0.1)

@@ -14,7 +14,7 @@ from pathlib import Path
 from ops.setup.catalog_kind import models_dir
 from ops.setup.console import SetupError
 from ops.setup.layout import Layout
-from ops.setup.state import RUN_ID
+from ops.setup.processes import RUN_ID
 from ops.setup.venv import Venv
 
 OLDEST_REDIS = (6, 2)

@@ -5,23 +5,19 @@ from __future__ import annotations
 import sys
 
 from ops.setup.console import Progress, SetupError, show
+from ops.setup.processes import Interrupts
+from ops.setup.testing import run_tests
+from ops.setup.up import down, up
+
+COMMANDS = {"up": up, "down": down, "test": run_tests}
 
 
 def main(argv: list[str]) -> int:
     """``argv``: the command (up, down, test) and its own arguments. Returns the exit status."""
     command, rest = argv[0], argv[1:]
     try:
-        if command == "up":
-            from ops.setup.up import up
-
-            return up(rest)
-        if command == "down":
-            from ops.setup.up import down
-
-            return down(rest)
-        from ops.setup.testing import run_tests
-
-        return run_tests(rest)
+        with Interrupts():
+            return COMMANDS[command](rest)
     except SetupError as error:
         show(error)
         return 1

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from ops.setup.console import Progress, SetupError
 from ops.setup.layout import ROOT, Layout
-from ops.setup.state import State, sweep
+from ops.setup.processes import sweep
+from ops.setup.state import State
 from ops.setup.venv import Venv
 
 STOP_LIMIT_S = 120.0
@@ -90,8 +91,8 @@ def stop(state: State) -> None:
         with suppress(ProcessLookupError):
             os.kill(state.pid, signal.SIGTERM)
     deadline = time.monotonic() + STOP_LIMIT_S
-    while (left := len(state.processes())) and state.alive and time.monotonic() < deadline:
-        Progress.show(f"stopping, {left} processes left")
+    while state.alive and time.monotonic() < deadline:
+        Progress.show(f"stopping, {len(state.processes())} processes left")
         _reap(state.pid)
         time.sleep(0.1)
     _reap(state.pid)

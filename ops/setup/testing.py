@@ -9,14 +9,14 @@ from __future__ import annotations
 import argparse
 import os
 import subprocess
-import uuid
 from collections.abc import Mapping
 from contextlib import nullcontext
 
-from ops.setup import checks, debian, postgres, state, venv
+from ops.setup import checks, debian, postgres, venv
 from ops.setup.catalog_kind import default_catalog, has_nvidia_gpu, models_dir, read_kind
 from ops.setup.console import SetupError, note, step
 from ops.setup.layout import ROOT
+from ops.setup.processes import adopt_orphans, descendants, name_of, run_reaping, sweep
 
 TIERS = {"quick": "not real and not browser and not postgres and not long", "": "not long", "long": ""}
 """pytest's marker expression of each tier."""
@@ -54,11 +54,11 @@ def run_tests(argv: list[str]) -> int:
             environment["ARENA_TEST_POSTGRES_URL"] = url
         selection = select(tier, real, rest)
         step(" ".join(["pytest", *selection]))
-        status = subprocess.run(
-            [str(target.python), "-m", "pytest", *selection], cwd=ROOT, env=environment, check=False
-        ).returncode
-    if left := state.sweep(lambda: state.marked(environment[state.RUN_ID])):
-        failed.append(f"{left} processes were left by the tests")
+        adopt_orphans()
+        status = run_reaping([str(target.python), "-m", "pytest", *selection], ROOT, environment)
+    if left := [name_of(pid) for pid in descendants()]:
+        sweep(descendants)
+        failed.append(f"processes left by the tests ({', '.join(left)})")
     if failed:
         print(f"\nFailed besides pytest: {', '.join(failed)}", flush=True)
     return status or bool(failed)
@@ -107,7 +107,6 @@ def test_environment(target: venv.Venv, caller: Mapping[str, str]) -> dict[str, 
     decided = {
         "ARENA_MODELS_DIR": str(models_dir()),
         "PATH": f"{target.path / 'bin'}:{caller.get('PATH', os.defpath)}",
-        state.RUN_ID: uuid.uuid4().hex,
     }
     return {**kept, **decided}
 

@@ -9,13 +9,13 @@ import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import FrameType
 
 from ops.setup import checks, readiness, state, supervise, venv
 from ops.setup.catalog_kind import CatalogKind, default_catalog, has_nvidia_gpu, models_dir, read_kind
 from ops.setup.console import SetupError, elapsed, note, step
 from ops.setup.environment import Options, assemble, redis_server
 from ops.setup.layout import ROOT, Layout, layout_of
+from ops.setup.processes import RUN_ID, sweep
 from ops.setup.programs import configuration, programs
 
 EPILOG = """\
@@ -53,12 +53,11 @@ def up(argv: list[str]) -> int:
         return 0
     with state.only_one(layout):
         if left := state.load(layout):
-            state.sweep(left.processes)
+            sweep(left.processes)
         environment = prepare(options, layout)
         started, process = launch(options, layout, environment)
         try:
-            with _Interrupts():
-                readiness.wait(options.url, layout, lambda: process.poll() is None)
+            readiness.wait(options.url, layout, lambda: process.poll() is None)
         except BaseException:
             supervise.stop(started)
             layout.state.unlink(missing_ok=True)
@@ -130,7 +129,7 @@ def launch(
     conf.write_text(configuration(wanted, layout, target))
     layout.supervisor_socket.unlink(missing_ok=True)
     process = supervise.start(conf, layout, target, environment, options.detach)
-    started = state.State(process.pid, environment[state.RUN_ID], options.url, str(options.catalog))
+    started = state.State(process.pid, environment[RUN_ID], options.url, str(options.catalog))
     started.save(layout)
     return started, process
 
@@ -144,37 +143,21 @@ def _data_option(layout: Layout) -> str:
     return "" if layout.data == ROOT / "data" else f" --data {layout.data}"
 
 
-class _Interrupts:
-    """Turns SIGTERM and SIGHUP into KeyboardInterrupt, so that every way of being stopped is the ordered one."""
-
-    def __enter__(self) -> None:
-        self.before = {s: signal.signal(s, self._raise) for s in (signal.SIGTERM, signal.SIGHUP)}
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self.before.items():
-            signal.signal(number, handler)
-
-    @staticmethod
-    def _raise(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-
 def _follow(started: state.State, process: subprocess.Popen[bytes], layout: Layout) -> int:
     """Stay until Ctrl-C or until somebody runs `ops/down`; say when a program had to be restarted."""
     known: dict[str, int] = {}
     try:
-        with _Interrupts():
-            while process.poll() is None:
-                for program in supervise.program_states(layout) or []:
-                    if known.setdefault(program.name, program.started) != program.started:
-                        known[program.name] = program.started
-                        note(f"{elapsed()} {program.name} was restarted; see {program.log}")
-                time.sleep(1)
+        while process.poll() is None:
+            for program in supervise.program_states(layout) or []:
+                if known.setdefault(program.name, program.started) != program.started:
+                    known[program.name] = program.started
+                    note(f"{elapsed()} {program.name} was restarted; see {program.log}")
+            time.sleep(1)
     except KeyboardInterrupt:
         print("\nStopping ...", flush=True)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         supervise.stop(started)
-    state.sweep(started.processes)
+    sweep(started.processes)
     layout.state.unlink(missing_ok=True)
     print("Stopped.", flush=True)
     return 0

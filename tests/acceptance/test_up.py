@@ -19,6 +19,7 @@ import pytest
 
 from ops.setup import state, supervise
 from ops.setup.layout import Layout
+from ops.setup.processes import sweep
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc to see every process")
 T = TypeVar("T")
@@ -94,7 +95,7 @@ def arena(repo_root: Path, tmp_path: Path) -> Iterator[Arena]:
     known = state.load(one.layout)
     one.down()
     if known is not None:
-        state.sweep(known.processes)
+        sweep(known.processes)
 
 
 def test_ready_means_that_a_battle_can_be_started(arena: Arena) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from ops.setup.environment import Options, assemble, redis_server
 from ops.setup.layout import Layout
-from ops.setup.state import RUN_ID
+from ops.setup.processes import RUN_ID
 from ops.setup.venv import Venv
 
 

@@ -107,8 +107,8 @@ def _imported(folders: tuple[str, ...], root: Path, at_collection: bool = False)
     [
         (("web", "migrations"), ("base",)),
         (("worker/contract",), ("base",)),
-        (("worker", "ops"), ("base", "cpu")),
-        (("tests",), ("base", "cpu", "test")),
+        (("worker",), ("base", "cpu")),
+        (("tests", "ops"), ("base", "cpu", "test")),
     ],
 )
 def test_everything_imported_is_installed(folders: tuple[str, ...], variants: tuple[str, ...], repo_root: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 import uuid
@@ -16,6 +17,7 @@ import pytest
 from ops.setup import readiness, state, supervise
 from ops.setup.console import SetupError
 from ops.setup.layout import Layout
+from ops.setup.processes import RUN_ID, sweep
 from ops.setup.programs import Program, configuration, programs, redis_command
 from ops.setup.venv import Venv
 
@@ -47,7 +49,7 @@ class Started:
         conf = layout.run / "supervisord.conf"
         conf.write_text(configuration(wanted, layout, self.venv))
         run_id = uuid.uuid4().hex
-        self.process = supervise.start(conf, layout, self.venv, {**os.environ, state.RUN_ID: run_id}, detach=True)
+        self.process = supervise.start(conf, layout, self.venv, {**os.environ, RUN_ID: run_id}, detach=True)
         self.state = state.State(self.process.pid, run_id, "http://127.0.0.1:1/", "none.toml")
         self.state.save(layout)
 
@@ -74,7 +76,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Started]]:
     for one in began:
         one.process.kill()
         one.process.wait()
-        state.sweep(one.state.processes)
+        sweep(one.state.processes)
 
 
 STAY = "echo $$; exec sleep 600"
@@ -177,3 +179,11 @@ def test_the_embedded_server_keeps_its_data_and_listens_on_no_port(tmp_path: Pat
     command = " ".join(redis_command(Path("redis-server"), Layout(tmp_path)))
     for option in ("--port 0", "--appendonly yes", "--appendfsync everysec", "--maxmemory-policy noeviction"):
         assert option in command
+
+
+def test_an_orphan_that_hides_its_environment_is_still_found_and_ended() -> None:
+    script = "from ops.setup.processes import *\nimport os, subprocess, sys\nadopt_orphans()\n"
+    script += "status = run_reaping(['/bin/sh', '-c', 'setsid env -i sleep 600 & exit 7'], Path('.'), os.environ)\n"
+    script += "print(status, sweep(descendants), len(descendants()))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=30)
+    assert done.stdout.split() == ["7", "1", "0"]

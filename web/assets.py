@@ -19,7 +19,7 @@ IMMUTABLE = "public, max-age=31536000, immutable"
 _TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
 
 
-class AssetsMissing(ArenaError):
+class AssetsMissing(ArenaError):  # noqa: N818
     """The pages have not been built in this checkout."""
 
     status, code, title = 503, "assets_missing", "The pages have not been built"
@@ -64,7 +64,7 @@ class Assets:
         return self._manifest
 
 
-def finish_static(response: Response, folder: Path = STATIC) -> Response:
+def finish_static(response: Response, folder: Path) -> Response:
     """Cache a built file for good (its name changes with its content), and send its compressed twin when asked for."""
     name = (request.view_args or {}).get("filename", "")
     if response.status_code != 200 or not name:
@@ -77,8 +77,10 @@ def finish_static(response: Response, folder: Path = STATIC) -> Response:
     response.headers["Vary"] = "Accept-Encoding"
     response.headers["Content-Type"] = kind
     if request.accept_encodings["gzip"] and "Range" not in request.headers:
+        original = response.response
         response.direct_passthrough = False
         response.set_data(twin.read_bytes())
+        getattr(original, "close", lambda: None)()
         response.headers["Content-Encoding"] = "gzip"
         response.headers.pop("ETag", None)
     return response

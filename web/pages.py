@@ -8,12 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from flask import Blueprint, Response, render_template, request
+from flask import Blueprint, Response, current_app, render_template, request
 
 from web.arena.board import Row, read_board
-from web.assets import Assets, finish_static
+from web.assets import STATIC, Assets, finish_static
 from web.context import arena
 from web.errors import UnknownBattle
 
@@ -90,9 +91,7 @@ def _helpers() -> dict[str, Any]:
 @pages.after_app_request
 def _cache(response: Response) -> Response:
     if request.endpoint == "static":
-        return finish_static(response)
+        return finish_static(response, Path(current_app.static_folder or STATIC))
     if request.blueprint == "pages":
         response.headers.setdefault("Cache-Control", "no-cache")
     return response
-
-

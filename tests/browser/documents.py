@@ -20,12 +20,13 @@ GOLDEN = {
     "quote": "> one\ntwo\n> - three\n>\n> ```\n> code\n> ```\n\n> again\n",
     "rules": "a\n\n---\n\n***\nb\n___\n",
     "indented": "para\n\n    code\n\n    more\n\ntext\n    lazy\n",
-    "html": "<div onclick=\"alert(1)\">\nraw\n</div>\n\ntext <b>bold</b> <br> end\n\n<!-- open\n\nstill -->\nafter\n",
-    "links": "See [here](https://example.org \"t\"), <https://auto.example>, https://bare.example and [ref][r].\n\n"
+    "html": '<div onclick="alert(1)">\nraw\n</div>\n\ntext <b>bold</b> <br> end\n\n<!-- open\n\nstill -->\nafter\n',
+    "links": 'See [here](https://example.org "t"), <https://auto.example>, https://bare.example and [ref][r].\n\n'
     "![pic](https://example.org/p.png)\n\n[r]: https://example.org/r\n\nLater [r] again.\n",
     "reference last": "Early [late] use.\n\nMore.\n\n[late]: https://late.example\n",
     "entities": "&lt;script&gt; &amp; &copy; &#65; &#x42; &nope; AT&T \\* \\_ &mdash;\n",
-    "math": "Inline $a_1 * b_1$ and \\(x^2\\), costs $5 and $6.\n\n$$\n\\sum_{i=1}^n i\n$$\n\n\\[\nE = mc^2\n\\]\n\ntext\n$$x$$\nmore\n",
+    "math": "Inline $a_1 * b_1$ and \\(x^2\\), costs $5 and $6.\n\n"
+    "$$\n\\sum_{i=1}^n i\n$$\n\n\\[\nE = mc^2\n\\]\n\ntext\n$$x$$\nmore\n",
     "broken math": "$$\nnot closed\n- item\n\npara $$x$$ tail\n\n$$\na\n$$ tail\n\n\\[ never\n\nend $",
     "crlf": "a\r\n\r\n- b\r\n- c\r\n\r\n```\r\nx\r\n```\r\nd\r",
     "unicode": "Grüße 👩‍👩‍👧 **日本語** `код`\n\n1. שלום\n2. مرحبا\n",

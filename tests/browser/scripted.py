@@ -13,7 +13,9 @@ from worker.contract.view import fold_all
 BATTLE = "b" * 22
 PROMPT = "Why are there infinitely many primes?"
 ANSWER_A = "## In short\n\nAssume *finitely* many.\n\n```python\ndef sieve(n: int) -> list[int]:\n    return []\n```\n"
-ANSWER_B = "Multiply them **all**, add one.\n\n| n | next |\n|---|---|\n| 2 | 3 |\n\n1. See [Euclid](https://example.org).\n"
+ANSWER_B = (
+    "Multiply them **all**, add one.\n\n| n | next |\n|---|---|\n| 2 | 3 |\n\n1. See [Euclid](https://example.org).\n"
+)
 MODELS = ev.RevealedModels(
     a=ev.ModelFacts(
         id="one",
@@ -52,6 +54,11 @@ class Script:
     def open(self) -> None:
         self._page.goto(f"{self._url}/battles/{BATTLE}")
         self._page.get_by_text(PROMPT).wait_for()
+
+    def restart(self) -> None:
+        """The battle at its beginning again, on a page opened anew."""
+        del self._told[1:]
+        self.open()
 
     def tell(self, *events: ev.StoredEvent) -> None:
         assert self._socket is not None

@@ -31,7 +31,10 @@ def test_mixtures_of_all_kinds_of_lines_too(harness: Page) -> None:
 
 def test_an_over_long_line_is_plain_text_however_it_is_cut(harness: Page) -> None:
     text = GOLDEN["long line"]
-    seen = {harness.evaluate("(pieces) => harness.streamed(pieces)", chunks(text, seed, (700, 5000, 30_000))) for seed in range(8)}
+    seen = {
+        harness.evaluate("(pieces) => harness.streamed(pieces)", chunks(text, seed, (700, 5000, 30_000)))
+        for seed in range(8)
+    }
     assert len(seen) == 1
     assert '<p class="plain">word *soft*' in seen.pop()
 

@@ -19,7 +19,7 @@ def test_every_message_has_its_interface_with_its_tag() -> None:
     text = protocol.generate()
     for union in (events.StoredEvent, events.SocketMessage, events.ClientMessage):
         for message in get_args(union):
-            assert f"export interface {message.__name__} {{\n  type: \"{message.__struct_config__.tag}\";" in text
+            assert f'export interface {message.__name__} {{\n  type: "{message.__struct_config__.tag}";' in text
 
 
 def test_a_field_left_out_on_the_wire_is_optional_and_one_always_sent_is_not() -> None:

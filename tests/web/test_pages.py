@@ -1,0 +1,112 @@
+"""The pages people see, and the built files they ask for."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from web import pages
+from web.arena.board import Row
+from web.pages import WHISKER_MARGIN, WHISKER_WIDTH, with_whiskers
+
+
+@pytest.fixture
+def built(tmp_path: Path, app: Flask, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A build of nothing much, in place of the real one."""
+    folder = tmp_path / "static"
+    folder.mkdir()
+    names = ["arena.js", "battle.js", "arena.css", "site.css", "katex.css", "icon.svg", "inter-latin-wght-normal.woff2"]
+    files = {name: name.replace(".", "-ABCDEFGH.", 1) for name in names}
+    for file in files.values():
+        (folder / file).write_text("built " + file)
+    (folder / "arena-ABCDEFGH.js.gz").write_bytes(gzip.compress(b"built arena-ABCDEFGH.js"))
+    (folder / "manifest.json").write_text(json.dumps({"files": files, "preload": {"arena.js": ["chunk-X.js"]}}))
+    monkeypatch.setattr(app, "static_folder", str(folder))
+    monkeypatch.setattr(pages._assets, "folder", folder)
+    return folder
+
+
+def row(model: str, rating: float, lower: float, upper: float) -> Row:
+    return Row(model, model, 1, rating, lower, upper, votes=40, win_rate=0.5, preliminary=False)
+
+
+@pytest.mark.parametrize("path", ["/", "/battles/" + "x" * 22, "/leaderboard", "/about"])
+def test_every_page_is_a_document_without_inline_code(client: FlaskClient, built: Path, path: str) -> None:
+    answer = client.get(path)
+    assert answer.status_code == 200
+    assert answer.headers["Cache-Control"] == "no-cache"
+    assert "<style" not in answer.text
+    assert " style=" not in answer.text
+    assert "<script>" not in answer.text
+
+
+def test_the_arena_page_preloads_what_its_script_imports(client: FlaskClient, built: Path) -> None:
+    text = client.get("/").text
+    assert 'rel="modulepreload" href="/static/chunk-X.js"' in text
+    assert 'data-prompt-max="100"' in text
+    assert "battle-ABCDEFGH.js" not in text
+    assert "battle-ABCDEFGH.js" in client.get("/battles/" + "x" * 22).text
+
+
+def test_an_address_that_can_be_no_battle_is_a_readable_404(client: FlaskClient, built: Path) -> None:
+    answer = client.get("/battles/no", headers={"Accept": "text/html"})
+    assert answer.status_code == 404
+    assert "There is no such battle of yours" in answer.text
+
+
+def test_without_a_build_the_page_says_what_to_run(client: FlaskClient, built: Path) -> None:
+    (built / "manifest.json").unlink()
+    answer = client.get("/", headers={"Accept": "text/html"})
+    assert answer.status_code == 503
+    assert "python -m ops.assets" in answer.text
+
+
+def test_a_rebuild_needs_no_restart(client: FlaskClient, built: Path) -> None:
+    assert "arena-ABCDEFGH.js" in client.get("/").text
+    manifest = built / "manifest.json"
+    manifest.write_text(manifest.read_text().replace("arena-ABCDEFGH.js", "arena-IJKLMNOP.js"))
+    os.utime(manifest, (1, 1))
+    assert "arena-IJKLMNOP.js" in client.get("/").text
+
+
+def test_built_files_are_cached_for_good_and_sent_compressed(client: FlaskClient, built: Path) -> None:
+    with client.get("/static/arena-ABCDEFGH.js") as plain:
+        assert plain.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+        assert plain.headers["Content-Type"] == "text/javascript; charset=utf-8"
+        content = plain.data
+    small = client.get("/static/arena-ABCDEFGH.js", headers={"Accept-Encoding": "gzip"})
+    assert small.headers["Content-Encoding"] == "gzip"
+    assert gzip.decompress(small.data) == content
+    missing = client.get("/static/nothing.js")
+    assert missing.status_code == 404
+    assert "immutable" not in missing.headers.get("Cache-Control", "")
+
+
+def test_about_names_every_contender_with_its_licence(client: FlaskClient, built: Path) -> None:
+    text = client.get("/about").text
+    for model in client.get("/api/models").get_json()["models"]:
+        assert model["name"] in text
+        assert model["licence"] in text
+
+
+def test_an_empty_leaderboard_invites_to_the_first_battle(client: FlaskClient, built: Path) -> None:
+    assert "No votes yet" in client.get("/leaderboard").text
+
+
+def test_whiskers_share_one_axis_and_keep_their_order() -> None:
+    drawn = [w for _, w in with_whiskers([row("a", 1100, 1000, 1200), row("b", 900, 800, 1000)])]
+    assert (drawn[1].low, drawn[0].high) == (WHISKER_MARGIN, WHISKER_WIDTH - WHISKER_MARGIN)
+    assert drawn[0].low == drawn[1].high == WHISKER_WIDTH / 2
+    assert all(w.low <= w.point <= w.high for w in drawn)
+
+
+def test_one_model_without_an_interval_still_has_a_place() -> None:
+    [(_, whisker)] = with_whiskers([row("a", 1000, 1000, 1000)])
+    assert WHISKER_MARGIN <= whisker.point <= WHISKER_WIDTH - WHISKER_MARGIN
+    assert with_whiskers([]) == []

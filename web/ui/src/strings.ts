@@ -50,6 +50,7 @@ export const strings = {
     failed: "Failed",
   } satisfies Record<FinishReason, string>,
 
+  connecting: "Your battle has begun. Connecting to watch it",
   begun: "Finding two models for you",
   queued: (position: number) => (position <= 1 ? "You are next" : `You are ${ordinal(position)} in line`),
   loading: "Loading the models",

@@ -6,6 +6,8 @@ import type { Store } from "../live/store";
 
 /** After this long the page says that waiting is all right. */
 const PATIENCE_S = 20;
+/** A line that takes longer than this to open is worth a word. */
+const CONNECTING_S = 4;
 
 export function Waiting({ store }: { store: Store }) {
   const seconds = useSignal(0);
@@ -15,7 +17,8 @@ export function Waiting({ store }: { store: Store }) {
     return () => clearInterval(timer);
   }, [store.battle.value]);
   const { queued, loading } = store.view.value;
-  const headline = loading ? strings.loading : queued ? strings.queued(queued.position) : strings.begun;
+  const unheard = store.cursor.value === null && store.link.value !== "open" && seconds.value >= CONNECTING_S;
+  const headline = unheard ? strings.connecting : loading ? strings.loading : queued ? strings.queued(queued.position) : strings.begun;
   const eta = loading?.eta_s ?? queued?.eta_s ?? null;
   return (
     <div class="line">
@@ -26,7 +29,7 @@ export function Waiting({ store }: { store: Store }) {
       </p>
       {loading ? <progress max={1} value={loading.fraction} aria-label={strings.loading} />
         : <progress aria-label={headline} />}
-      {seconds.value >= PATIENCE_S && <p class="hint">{strings.patience}</p>}
+      {!unheard && seconds.value >= PATIENCE_S && <p class="hint">{strings.patience}</p>}
     </div>
   );
 }

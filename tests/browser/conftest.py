@@ -33,9 +33,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
-    """One browser for the session. Skips where there is none, unless this is CI."""
+    """One browser for this folder: while it lives, Playwright keeps an asyncio loop running in the main thread, with
+    which no later test could run its own. Skips where there is none, unless this is CI."""
     binary = os.environ.get("ARENA_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     if binary is None:
         missing = "Chromium is not installed (apt-get install chromium, or set ARENA_CHROMIUM)"

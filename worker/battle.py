@@ -13,10 +13,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from worker.answer import DIED, INTERNAL, OVERFLOW, TOO_LATE, TOO_OFTEN, UNAVAILABLE, Answer
 from worker.contract import channel
 from worker.contract import events as ev
 from worker.contract.events import SIDES, CancelledBy, Failure, Side, StoredEvent
-from worker.contract.jobs import BattleJob, BattleResult, SideJob, SideResult, SideResults, Timings, task_id
+from worker.contract.jobs import BattleJob, BattleResult, SideJob, SideResults, task_id
 from worker.engines import Engine
 from worker.errors import ContextOverflow, EngineDied, ModelUnavailable, PromptError
 from worker.pacing import Pacer
@@ -27,13 +28,6 @@ from worker.settings import WorkerSettings
 log = logging.getLogger(__name__)
 
 StopReason = CancelledBy | Literal["deadline", "shutdown"]
-
-OVERFLOW = Failure("context_overflow", "The prompt is too long for this model. Try a shorter one.", retryable=False)
-DIED = Failure("engine_failed", "This model stopped while answering. Try again.")
-INTERNAL = Failure("internal", "Something went wrong while answering. Try again.")
-UNAVAILABLE = Failure("load_failed", "A model of this pair could not be started. Start a new battle.")
-TOO_LATE = Failure("deadline_exceeded", "The answer took too long and was given up.")
-TOO_OFTEN = Failure("internal", "This battle was interrupted too many times and was given up.")
 
 
 class HandedBack(Exception):  # noqa: N818
@@ -51,19 +45,6 @@ class Stop:
         if self.reason is None:
             self.reason = reason
             self.asked.set()
-
-
-@dataclass(slots=True)
-class _Answer:
-    """What one side has said so far."""
-
-    text: list[str] = field(default_factory=list)
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    first_token_s: float | None = None
-    duration_s: float = 0.0
-    finish_reason: ev.FinishReason | None = None
-    error: Failure | None = None
 
 
 class Battle:
@@ -91,8 +72,9 @@ class Battle:
         self._attempt = 0
         self._received = clock()
         self._leased_at: float | None = None
-        self._answers: dict[Side, _Answer] = {"a": _Answer(), "b": _Answer()}
+        self._answers: dict[Side, Answer] = {"a": Answer(), "b": Answer()}
         self._open: set[Side] = set(SIDES)
+        self._publishing = asyncio.Lock()
         self._pacer = Pacer(
             tick_s=settings.flush_ms / 1000,
             cap_s=settings.pace_cap_s,
@@ -147,7 +129,7 @@ class Battle:
         except ModelUnavailable as error:
             log.warning("battle %s: %s", self.job.battle_id, error)
             for side in SIDES:
-                self._fail(side, UNAVAILABLE)
+                self._answers[side].fail(UNAVAILABLE)
             await self._publish([ev.SideFailed(s, UNAVAILABLE) for s in SIDES])
         finally:
             waiting.cancel()
@@ -189,35 +171,24 @@ class Battle:
             async with contextlib.aclosing(engine.generate(request, job.messages, job.sampling)) as pieces:
                 async for piece in pieces:
                     now = self._clock()
-                    answer.prompt_tokens = piece.prompt_tokens
-                    answer.completion_tokens = piece.completion_tokens
-                    if piece.text:
-                        if answer.first_token_s is None:
-                            answer.first_token_s = now - began
-                        answer.text.append(piece.text)
-                        self._pacer.push(side, piece.text, now)
-                    if piece.finish_reason is not None:
-                        answer.finish_reason = piece.finish_reason
+                    answer.take(piece, now - began)
+                    self._pacer.push(side, piece.text, now)
         except ContextOverflow:
-            self._fail(side, OVERFLOW)
+            answer.fail(OVERFLOW)
         except PromptError as error:
             log.warning("battle %s side %s: %s", self.job.battle_id, side, type(error).__name__)
-            self._fail(side, INTERNAL)
+            answer.fail(INTERNAL)
         except EngineDied as error:
             log.warning("battle %s side %s: %s", self.job.battle_id, side, error)
-            self._fail(side, DIED)
+            answer.fail(DIED)
         except Exception as error:  # noqa: BLE001 (the other side must still be told; the text may hold the prompt)
             log.error("battle %s side %s: %s", self.job.battle_id, side, type(error).__name__)
-            self._fail(side, INTERNAL)
+            answer.fail(INTERNAL)
         finally:
             answer.duration_s = self._clock() - began
             if answer.finish_reason is None and answer.error is None and not self._stop.asked.is_set():
-                self._fail(side, DIED)
+                answer.fail(DIED)
             self._pacer.end(side)
-
-    def _fail(self, side: Side, error: Failure) -> None:
-        self._answers[side].finish_reason = "failed"
-        self._answers[side].error = error
 
     async def _show_until_drained(self) -> None:
         tick = self._settings.flush_ms / 1000
@@ -232,17 +203,11 @@ class Battle:
             for side in SIDES:
                 if side in self._open and self._pacer.drained(side):
                     self._open.discard(side)
-                    events.append(self._ending(side))
+                    events.append(self._answers[side].ending(side))
             if events:
                 await self._publish(events)
             if self._open:
                 await asyncio.sleep(tick)
-
-    def _ending(self, side: Side) -> StoredEvent:
-        answer = self._answers[side]
-        if answer.error is not None:
-            return ev.SideFailed(side, answer.error)
-        return ev.SideDone(side, answer.finish_reason or "cancelled")
 
     # ── endings ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -255,39 +220,33 @@ class Battle:
             answer = self._answers[side]
             if answer.finish_reason is None:
                 if self._stop.reason == "deadline":
-                    self._fail(side, TOO_LATE)
+                    self._answers[side].fail(TOO_LATE)
                 else:
                     answer.finish_reason = "cancelled"
-            rest.append(self._ending(side))
+            rest.append(self._answers[side].ending(side))
         await self._publish(rest)
         return self._result()
 
     def _all_failed(self, error: Failure) -> BattleResult:
         for side in SIDES:
-            self._fail(side, error)
+            self._answers[side].fail(error)
         return self._result()
 
     def _result(self) -> BattleResult:
         by = self._stop.reason if self._stop.reason in ("user", "operator") else None
         queued = (self._leased_at or self._clock()) - self._received
-        sides = {s: _side_result(self._answers[s], queued) for s in SIDES}
+        sides = {s: self._answers[s].result(queued) for s in SIDES}
         return BattleResult(
             self.job.battle_id, self.job.turn, self._attempt, SideResults(sides["a"], sides["b"]), cancelled_by=by
         )
 
     async def _publish(self, events: list[StoredEvent]) -> None:
-        await channel.publish_async(self._redis, self.job.battle_id, events, self._attempt)
+        """Shielded: text that has left the pacer must reach the log, and in order, even when a stop comes right now."""
+        await asyncio.shield(self._publish_in_order(events))
 
-
-def _side_result(answer: _Answer, queued_s: float) -> SideResult:
-    return SideResult(
-        text="".join(answer.text),
-        finish_reason=answer.finish_reason or "cancelled",
-        prompt_tokens=answer.prompt_tokens,
-        completion_tokens=answer.completion_tokens,
-        timings=Timings(queued_s, answer.first_token_s, answer.duration_s),
-        error=answer.error,
-    )
+    async def _publish_in_order(self, events: list[StoredEvent]) -> None:
+        async with self._publishing:
+            await channel.publish_async(self._redis, self.job.battle_id, events, self._attempt)
 
 
 def _differs(tell: StoredEvent, told: StoredEvent | None) -> bool:

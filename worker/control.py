@@ -7,6 +7,7 @@ Arguments arrive as text and are checked here; a refusal is an answer, never a t
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from celery.worker.control import control_command, inspect_command
@@ -26,11 +27,7 @@ def _runtime(state: Any) -> Runtime:
 @inspect_command()  # type: ignore[untyped-decorator]
 def engines(state: Any, **_: Any) -> dict[str, Any]:
     """Every model: state, leases, seconds since last use, load time, why it failed."""
-    try:
-        runtime = _runtime(state)
-    except AdminError as error:
-        return {"error": str(error)}
-    return runtime.on_loop(lambda: _engines(runtime))
+    return _answer(state, _engines)
 
 
 def _engines(runtime: Runtime) -> dict[str, Any]:
@@ -58,11 +55,7 @@ def _engines(runtime: Runtime) -> dict[str, Any]:
 @inspect_command()  # type: ignore[untyped-decorator]
 def battles(state: Any, **_: Any) -> dict[str, Any]:
     """Battles queued or running here: models by side and age; never texts."""
-    try:
-        runtime = _runtime(state)
-    except AdminError as error:
-        return {"error": str(error)}
-    return runtime.on_loop(lambda: _battles(runtime))
+    return _answer(state, _battles)
 
 
 def _battles(runtime: Runtime) -> dict[str, Any]:
@@ -107,9 +100,13 @@ def _named(value: str, usage: str) -> str:
     return value
 
 
-def _command(state: Any, do: Any) -> dict[str, Any]:
+def _command(state: Any, do: Callable[[Runtime], str]) -> dict[str, Any]:
+    return _answer(state, lambda runtime: {"ok": do(runtime)})
+
+
+def _answer(state: Any, work: Callable[[Runtime], dict[str, Any]]) -> dict[str, Any]:
     try:
         runtime = _runtime(state)
-        return {"ok": runtime.on_loop(lambda: do(runtime))}
+        return runtime.on_loop(lambda: work(runtime))
     except AdminError as error:
         return {"error": str(error)}

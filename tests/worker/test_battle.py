@@ -171,6 +171,28 @@ def test_cancel_midway_keeps_the_text_and_frees_the_engines(redis_url: str, redi
     assert (turn.a.status, turn.b.status) == ("done", "done")
 
 
+def test_whenever_a_stop_comes_the_log_holds_exactly_what_was_said(redis_url: str, redis_client: redis.Redis) -> None:
+    async def body(stage: Stage) -> list[BattleResult]:
+        results = []
+        for pause in range(25):
+            stage.stop = Stop()
+            running = asyncio.create_task(stage.run(job("ant", "bee")))
+            for _ in range(pause * 4):
+                await asyncio.sleep(0.0005)
+            stage.stop.ask("user")
+            results.append(await running)
+            turn = view(redis_client).turns[0]
+            assert (turn.a.text, turn.b.text) == (results[-1].sides.a.text, results[-1].sides.b.text)
+            assert {turn.a.status, turn.b.status} == {"done"}
+            await stage.redis.delete(channel.log_key(BATTLE), channel.meta_key(BATTLE))
+            channel.publish(redis_client, BATTLE, [ev.TurnStarted(1, "why?")])
+        return results
+
+    results = on_stage(redis_url, body)
+    assert {r.sides.a.finish_reason for r in results} >= {"cancelled"}
+    assert any(r.sides.a.text for r in results)
+
+
 def test_a_cancel_asked_before_the_start_is_honoured(redis_url: str, redis_client: redis.Redis) -> None:
     channel.request_cancel(redis_client, BATTLE, "user")
     result = run(redis_url, job("slow", "ant"))

@@ -25,6 +25,9 @@ from worker.models import model_dir
 
 log = logging.getLogger(__name__)
 
+GPU_OVERHEAD = int(1.1 * 2**30)
+"""Bytes an engine takes on a GPU besides weights and cache: context, activations, graphs. An estimate."""
+
 
 class VllmEngine:
     """An :class:`worker.engines.Engine` over one vLLM engine process."""
@@ -70,6 +73,7 @@ class VllmEngine:
             kv_cache_memory_bytes=int(self.spec.kv_bytes),
             tensor_parallel_size=self.spec.tensor_parallel,
             enforce_eager=on_cpu(),
+            **({} if on_cpu() else {"gpu_memory_utilization": self._gpu_share()}),
             disable_log_stats=True,
             enable_log_requests=False,
         )

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from tests.processes import ROOT, Stack, arena
+from tests.redis_server import private_redis
 
 
-@pytest.fixture(scope="session")
-def echo_arena(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    env = {
-        "ARENA_REDIS_URL": redis_url.replace("db=0", "db=1"),
-        "ARENA_CATALOG": str(ROOT / "ops" / "catalogs" / "echo.toml"),
-    }
-    with arena(env, Path(tmp_path_factory.mktemp("arena"))) as stack:
+@pytest.fixture(scope="package")
+def echo_arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """On a Redis of its own: the shared one is emptied before each test, and counts its subscribers."""
+    folder = Path(tmp_path_factory.mktemp("arena"))
+    catalog = str(ROOT / "ops" / "catalogs" / "echo.toml")
+    with private_redis(folder) as url, arena({"ARENA_REDIS_URL": url, "ARENA_CATALOG": catalog}, folder) as stack:
         yield stack

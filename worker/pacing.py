@@ -113,6 +113,7 @@ class Pacer:
                 lane.tail_pace = lane.length * self._tick / self._tail if self._tail > 0 else float(lane.length)
             pace = max(pace, lane.tail_pace)
         lane.credit += pace
-        whole = min(int(lane.credit), lane.length)
+        # Compared first: a tail next to nothing makes the pace infinite, and that has no integer.
+        whole = lane.length if lane.credit >= lane.length else int(lane.credit)
         lane.credit -= whole
         return whole

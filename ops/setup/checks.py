@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import platform
+import re
 import shutil
 import socket
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 from ops.setup.console import SetupError
 
 GB = 10**9
+OLDEST_DRIVER = 580
 ECHO = "To try the arena without real models: --catalog ops/catalogs/echo.toml"
 
 
@@ -46,19 +48,33 @@ def _next_free(host: str, port: int) -> int:
     return 0
 
 
-def vllm_runs_here(gpu: bool, cpuinfo: Path = Path("/proc/cpuinfo")) -> None:
-    """Raises SetupError where no vLLM build runs: other systems than Linux, musl, or a CPU without AVX2."""
+def vllm_runs_here(
+    gpu: bool, cpuinfo: Path = Path("/proc/cpuinfo"), driver: Path = Path("/proc/driver/nvidia/version")
+) -> None:
+    """Raises SetupError where no vLLM build runs: other systems than Linux, musl, a CPU without AVX2, an old driver."""
     system, machine = platform.system(), platform.machine()
     if system != "Linux":
         raise SetupError(f"vLLM runs on Linux only, and this is {system}", f"Use a Linux machine.\n{ECHO}")
     if platform.libc_ver()[0] != "glibc":
         raise SetupError("vLLM needs a Linux with glibc, such as Debian, Ubuntu or Fedora", ECHO)
     if gpu:
+        _driver_suits(driver)
         return
     if machine not in ("x86_64", "aarch64"):
         raise SetupError(f"vLLM has no build for the processor {machine}", f"Use x86-64 or 64-bit ARM.\n{ECHO}")
     if machine == "x86_64" and "avx2" not in _flags(cpuinfo):
         raise SetupError("vLLM needs a processor with AVX2, and this one has none", f"Use a newer machine.\n{ECHO}")
+
+
+def _driver_suits(version: Path) -> None:
+    """CUDA 13, which the pinned torch is built for, needs a driver of its time. An unreadable version passes."""
+    try:
+        found = re.search(r"\b(\d{3,})\.\d+", version.read_text())
+    except OSError:
+        return
+    if found and int(found[1]) < OLDEST_DRIVER:
+        what = f"The NVIDIA driver {found[1]} is too old for CUDA 13: {OLDEST_DRIVER} or newer is needed"
+        raise SetupError(what, f"Update the driver.\n{ECHO}")
 
 
 def _flags(cpuinfo: Path) -> set[str]:

@@ -88,6 +88,19 @@ def test_a_machine_without_a_vllm_build_is_told_of_the_echo_catalog(
     assert "--catalog ops/catalogs/echo.toml" in error.fix
 
 
+@pytest.mark.parametrize(("version", "suits"), [("550.90.07", False), ("580.65.06", True), ("", True)])
+def test_a_gpu_needs_a_driver_of_its_cudas_time(machine: object, tmp_path: Path, version: str, suits: bool) -> None:
+    driver = tmp_path / "version"
+    driver.write_text(
+        f"NVRM version: NVIDIA UNIX x86_64 Kernel Module  {version}  Tue Apr 1\nGCC version: gcc 12.2.0\n"
+    )
+    cpuinfo = machine()  # type: ignore[operator]
+    if suits:
+        checks.vllm_runs_here(True, cpuinfo, driver)
+    else:
+        assert "driver 550 is too old" in refusal(checks.vllm_runs_here, True, cpuinfo, driver).what
+
+
 @pytest.mark.parametrize(
     ("facts", "gpu"), [({}, False), ({"processor": "aarch64", "flags": ""}, False), ({"flags": ""}, True)]
 )

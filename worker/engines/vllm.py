@@ -81,6 +81,18 @@ class VllmEngine:
             forkserver.use_for_vllm()
         return AsyncLLM.from_engine_args(args)
 
+    def _gpu_share(self) -> float:
+        """The part of the device this engine will take; vLLM refuses to start when less than that is free.
+
+        With vLLM's default of 0.92 no second engine would ever start. The size of the cache is fixed by ``kv_bytes``
+        whatever this says.
+        """
+        from vllm.platforms import current_platform
+
+        weights = int(self.spec.weights_bytes) or sum(f.stat().st_size for f in self._dir.glob("*.safetensors"))
+        planned = weights / self.spec.tensor_parallel + int(self.spec.kv_bytes) + GPU_OVERHEAD
+        return float(min(planned / current_platform.get_device_total_memory(), 0.98))
+
     async def generate(
         self, request_id: str, messages: Sequence[Message], sampling: Sampling
     ) -> AsyncGenerator[Piece, None]:

@@ -15,7 +15,7 @@ import pytest
 from tests.real import cpu_catalog, models_dir, needs_models
 from worker.contract.jobs import Message, Sampling
 from worker.engines import Piece
-from worker.engines.vllm import VllmEngine
+from worker.engines.vllm import GPU_OVERHEAD, VllmEngine
 from worker.errors import ContextOverflow, EngineDied, LoadError
 
 pytestmark = [
@@ -95,3 +95,14 @@ def test_one_engine_from_load_to_unload() -> None:
 def test_a_model_that_was_not_fetched_says_how_to_fetch_it(tmp_path: Path) -> None:
     with pytest.raises(LoadError, match=r"python -m worker\.models fetch"):
         asyncio.run(VllmEngine(spec(), tmp_path).load())
+
+
+def test_an_engine_asks_for_its_weights_cache_and_overhead_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    from vllm.platforms import current_platform
+
+    device = 16 * 2**30
+    monkeypatch.setattr(current_platform, "get_device_total_memory", lambda: device)
+    share = VllmEngine(spec(), models_dir())._gpu_share()
+    planned = spec().weights_bytes + spec().kv_bytes + GPU_OVERHEAD
+    assert share == pytest.approx(planned / device)
+    assert 2 * share < 0.9, "two such engines fit one card"

@@ -18,7 +18,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from web.errors import UnknownBattle
 from web.live import frames
-from web.live.follow import BattleFollower, Log
+from web.live.allowance import Allowance
+from web.live.follow import Authority, BattleFollower
 from web.live.hub import Hub
 from web.live.outbox import Outbox
 from worker.contract import events as ev
@@ -33,14 +34,6 @@ LINGER_S = 5.0
 MAX_BATTLES = 16
 RATE, RATE_WINDOW_S = 60, 10.0
 """Messages a client may send within the window."""
-
-
-class Authority(Log):
-    """The log, and whose battles are whose."""
-
-    def allows(self, battle: str, owner: str) -> bool:
-        """Whether this session may follow that battle."""
-        raise NotImplementedError
 
 
 class Connection:
@@ -69,7 +62,7 @@ class Connection:
         self._heard = clock()
         self._pinged = clock()
         self._pings = 0
-        self._window_start, self._window_count = clock(), 0
+        self._allowance = Allowance(RATE, RATE_WINDOW_S, clock)
 
     # ── what the client says ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -88,7 +81,7 @@ class Connection:
         """Answer one message of the client."""
         if self.closing:
             return
-        if self._too_fast():
+        if not self._allowance.spend():
             self.refuse("limited", "Too many messages.", CloseCode.LIMITED, retryable=True)
             return
         try:
@@ -139,13 +132,6 @@ class Connection:
         if follower is not None:
             self._hub.leave(battle, follower)
 
-    def _too_fast(self) -> bool:
-        now = self._clock()
-        if now - self._window_start > RATE_WINDOW_S:
-            self._window_start, self._window_count = now, 0
-        self._window_count += 1
-        return self._window_count > RATE
-
     # ── what we say ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def send(self, message: msgspec.Struct) -> None:
@@ -166,6 +152,10 @@ class Connection:
             self._closing_since = self._clock()
             self.outbox.finish(frames.close(code, reason), drop_queued=drop_queued)
             self.kick()
+
+    def linger(self) -> None:
+        """Somebody else sent the close frame; the peer has as long to answer it."""
+        self._closing_since = self._closing_since or self._clock()
 
     @property
     def closing(self) -> bool:

@@ -21,8 +21,11 @@ from worker.contract.events import BattleView
 from worker.contract.view import merge_deltas
 
 
-class Log(Protocol):
-    """Where a battle's past is read. Both may raise RedisError or SQLAlchemyError."""
+class Authority(Protocol):
+    """Where a battle's past is read, and who may read it. All may raise RedisError or SQLAlchemyError."""
+
+    def allows(self, battle: str, owner: str) -> bool:
+        """Whether this session may follow that battle."""
 
     def after(self, battle: str, seq: int) -> tuple[str | None, Sequence[Frame], int]:
         """``(epoch, entries after seq, newest seq)``; epoch None without a log."""
@@ -37,7 +40,7 @@ class BattleFollower:
     def __init__(
         self,
         battle: str,
-        log: Log,
+        log: Authority,
         outbox: Outbox,
         pump: Callable[[], None],
         epoch: str | None = None,

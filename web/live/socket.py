@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Flask, request
 from flask_sock import Sock
+from wsproto.connection import ConnectionState
+from wsproto.events import CloseConnection
 from wsproto.utilities import RemoteProtocolError
 
 from web.arena import views
 from web.errors import Busy, CrossOrigin, UnknownBattle
-from web.live.connection import Authority, Connection
+from web.live.connection import Connection
 from web.live.hub import Hub
 from web.live.outbox import Outbox
 from web.security import current_owner, same_site
@@ -133,7 +135,7 @@ class Live:
             self.hub.tick()
 
 
-class ArenaAuthority(Authority):
+class ArenaAuthority:
     """The log and the battles of this arena."""
 
     def __init__(self, arena: Arena) -> None:
@@ -176,6 +178,20 @@ def _read(ws: Any, wire: Wire, connection: Connection) -> None:
         messages, ws.input_buffer[:] = list(ws.input_buffer), []
         for message in messages:
             connection.handle(message)
+    if ws.ws.state is ConnectionState.LOCAL_CLOSING:
+        _hear_out(ws.ws, wire, connection)
+
+
+def _hear_out(parser: Any, wire: Wire, connection: Connection) -> None:
+    """simple-websocket refused a message: read on until the peer agrees, or its unread bytes would undo our close."""
+    connection.linger()
+    try:
+        while data := wire.recv(RECEIVE_BYTES):
+            parser.receive_data(data)
+            if any(isinstance(event, CloseConnection) for event in parser.events()):
+                return
+    except (OSError, RemoteProtocolError):
+        return
 
 
 def init_app(app: Flask, arena: Arena) -> None:

@@ -16,7 +16,7 @@ from wsproto.connection import ConnectionType
 from wsproto.events import CloseConnection, TextMessage
 
 from web.live import connection as connection_module
-from web.live.connection import Authority, Connection
+from web.live.connection import Connection
 from web.live.hub import Hub
 from web.live.outbox import Outbox
 from worker.contract import channel
@@ -72,7 +72,7 @@ class DirectHub(Hub):
         self.followers[battle].remove(follower)
 
 
-class RealLog(Authority):
+class RealLog:
     def __init__(self, client: redis.Redis) -> None:
         self.client = client
         self.broken = False

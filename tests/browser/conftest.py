@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Route, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
 
 from ops import assets
 from tests.acceptance.conftest import echo_arena as echo_arena
@@ -48,6 +48,7 @@ def chromium() -> Iterator[Browser]:
         browser = playwright.chromium.launch(
             executable_path=binary, chromium_sandbox=not root, args=[*ARGUMENTS, *(["--no-sandbox"] if root else [])]
         )
+        expect.set_options(timeout=30_000)  # a slow machine is not a failure; what never comes still is
         yield browser
         browser.close()
 

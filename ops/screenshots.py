@@ -1,7 +1,7 @@
 """Pictures of a running arena, made the same way each time: ``python -m ops.screenshots --url http://127.0.0.1:5000``.
 
 Writes empty, streaming, votable, voted, leaderboard and about, in light and dark and at a phone's width, to ``--out``.
-The README's picture is ``streaming-light.png`` of a run with the CPU catalog.
+The README's picture, ``ops/images/arena.png``, is ``streaming-light.png`` of a run with the CPU catalog.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m ops.screenshots", description=__doc__)
     parser.add_argument("--url", default="http://127.0.0.1:5000")
     parser.add_argument("--out", type=Path, default=Path("data/screenshots"))
-    parser.add_argument("--after", type=float, default=6.0, help="seconds of streaming before the picture")
+    parser.add_argument("--after", type=float, default=16.0, help="seconds of streaming before the picture")
     parser.add_argument("--views", default=",".join(VIEWS), help="comma-separated, of: " + ", ".join(VIEWS))
     args = parser.parse_args(argv)
     binary = os.environ.get("ARENA_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import secrets
 import subprocess
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -74,6 +75,7 @@ class VllmEngine:
             tensor_parallel_size=self.spec.tensor_parallel,
             enforce_eager=on_cpu(),
             **({} if on_cpu() else {"gpu_memory_utilization": self._gpu_share()}),
+            seed=secrets.randbelow(2**31),  # vLLM's default of 0 would give the same answers after every load
             disable_log_stats=True,
             enable_log_requests=False,
         )

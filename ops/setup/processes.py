@@ -75,10 +75,16 @@ def sweep(processes: Callable[[], set[int]]) -> int:
     for pid in left:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    deadline = time.monotonic() + 10
-    while processes() and time.monotonic() < deadline:
-        time.sleep(0.05)
+    still_there(processes, 10.0)
     return len(left)
+
+
+def still_there(processes: Callable[[], set[int]], limit_s: float) -> set[int]:
+    """Wait until there are none, at most ``limit_s``; those that stay."""
+    deadline = time.monotonic() + limit_s
+    while (left := processes()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return left
 
 
 def adopt_orphans() -> None:

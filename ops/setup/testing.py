@@ -16,10 +16,13 @@ from ops.setup import checks, debian, postgres, venv
 from ops.setup.catalog_kind import default_catalog, has_nvidia_gpu, models_dir, read_kind
 from ops.setup.console import SetupError, note, step
 from ops.setup.layout import ROOT
-from ops.setup.processes import adopt_orphans, descendants, name_of, run_reaping, sweep
+from ops.setup.processes import adopt_orphans, descendants, name_of, run_reaping, still_there, sweep
 
 TIERS = {"quick": "not real and not browser and not postgres and not long", "": "not long", "long": ""}
 """pytest's marker expression of each tier."""
+
+LEAVE_S = 15.0
+"""How long after pytest a process may take to leave by itself."""
 
 SLOW_FOLDERS = ("integration", "acceptance", "browser", "chaos", "gpu")
 """Folders of tests/ that `quick` leaves out: they start whole processes."""
@@ -56,7 +59,8 @@ def run_tests(argv: list[str]) -> int:
         step(" ".join(["pytest", *selection]))
         adopt_orphans()
         status = run_reaping([str(target.python), "-m", "pytest", *selection], ROOT, environment)
-    if left := [name_of(pid) for pid in descendants()]:
+    # A fork server ends itself when it sees that its parent is gone; with vLLM imported that takes a while.
+    if left := [name_of(pid) for pid in still_there(descendants, LEAVE_S)]:
         sweep(descendants)
         failed.append(f"processes left by the tests ({', '.join(left)})")
     if failed:

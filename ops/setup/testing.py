@@ -11,6 +11,8 @@ import os
 import subprocess
 from collections.abc import Mapping
 from contextlib import nullcontext
+from pathlib import Path
+from xml.etree import ElementTree
 
 from ops.setup import checks, debian, postgres, venv
 from ops.setup.catalog_kind import default_catalog, has_nvidia_gpu, models_dir, read_kind
@@ -20,6 +22,10 @@ from ops.setup.processes import adopt_orphans, descendants, name_of, run_reaping
 
 TIERS = {"quick": "not real and not browser and not postgres and not long", "": "not long", "long": ""}
 """pytest's marker expression of each tier."""
+
+COUNTS = ("tests", "failures", "errors", "skipped")
+REPORT = ROOT / "build" / "tests.xml"
+"""What pytest counted, for the closing line and for machines."""
 
 LEAVE_S = 15.0
 """How long after pytest a process may take to leave by itself."""
@@ -58,13 +64,17 @@ def run_tests(argv: list[str]) -> int:
         selection = select(tier, real, rest)
         step(" ".join(["pytest", *selection]))
         adopt_orphans()
-        status = run_reaping([str(target.python), "-m", "pytest", *selection], ROOT, environment)
+        REPORT.unlink(missing_ok=True)
+        command = [str(target.python), "-m", "pytest", f"--junit-xml={REPORT}", *selection]
+        status = run_reaping(command, ROOT, environment)
     # A fork server ends itself when it sees that its parent is gone; with vLLM imported that takes a while.
     if left := [name_of(pid) for pid in still_there(descendants, LEAVE_S)]:
         sweep(descendants)
         failed.append(f"processes left by the tests ({', '.join(left)})")
     if failed:
         print(f"\nFailed besides pytest: {', '.join(failed)}", flush=True)
+    if REPORT.exists():
+        print(closing_line(REPORT), flush=True)
     return status or bool(failed)
 
 
@@ -120,6 +130,15 @@ def _passes(target: venv.Venv, environment: Mapping[str, str], name: str, comman
     step(name)
     done = subprocess.run([str(target.python), *command], cwd=ROOT, env=dict(environment), check=False)
     return done.returncode == 0
+
+
+def closing_line(report: Path) -> str:
+    """``N passed, N failed, N skipped``: said last, since libraries may still chatter after pytest's own summary."""
+    suite = ElementTree.parse(report).getroot().find("testsuite")  # noqa: S314  pytest wrote it
+    count = {name: int((suite.get(name) if suite is not None else "") or 0) for name in COUNTS}
+    failed = count["failures"] + count["errors"]
+    passed = max(0, count["tests"] - failed - count["skipped"])
+    return f"{passed} passed, {failed} failed, {count['skipped']} skipped"
 
 
 def select(tier: str, real: bool, rest: list[str]) -> list[str]:

@@ -40,6 +40,13 @@ def test_the_tests_do_not_see_somebodys_arena(tmp_path: Path) -> None:
     assert (environment["ARENA_TEST_X"], environment["HOME"]) == ("1", "/root")
 
 
+def test_the_closing_line_counts_what_pytest_counted(tmp_path: Path) -> None:
+    report = tmp_path / "tests.xml"
+    counts = 'errors="1" failures="2" skipped="3" tests="10"'
+    report.write_text(f'<?xml version="1.0"?><testsuites name="t"><testsuite name="pytest" {counts}/></testsuites>')
+    assert testing.closing_line(report) == "4 passed, 3 failed, 3 skipped"
+
+
 ABSENT = debian.SystemPackage(("nothing",), "tests of nothing", ("no-such-command",))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 import stat
 import tempfile
 from dataclasses import dataclass
@@ -89,6 +90,12 @@ class Layout:
         except OSError as error:
             reason = f"The data folder {self.data} cannot be used: {error.strerror}"
             raise SetupError(reason, "Choose a folder you may write to: --data DIR") from None
+
+    def ended(self) -> None:
+        """Nothing runs any more: forget the start, and remove what lies outside the data folder."""
+        self.state.unlink(missing_ok=True)
+        if self.sockets != self.run and self.sockets.is_dir():
+            shutil.rmtree(self.sockets, ignore_errors=True)
 
 
 def layout_of(data: str | None) -> Layout:

@@ -60,7 +60,7 @@ def up(argv: list[str]) -> int:
             readiness.wait(options.url, layout, lambda: process.poll() is None)
         except BaseException:
             supervise.stop(started)
-            layout.state.unlink(missing_ok=True)
+            layout.ended()
             raise
     step("Ready")
     print(f"\n  The arena is open: {options.url}\n", flush=True)
@@ -158,7 +158,7 @@ def _follow(started: state.State, process: subprocess.Popen[bytes], layout: Layo
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         supervise.stop(started)
     sweep(started.processes)
-    layout.state.unlink(missing_ok=True)
+    layout.ended()
     print("Stopped.", flush=True)
     return 0
 
@@ -173,6 +173,6 @@ def down(argv: list[str]) -> int:
         print(f"Nothing is running on {layout.data}.")
         return 0
     supervise.stop(known)
-    layout.state.unlink(missing_ok=True)
+    layout.ended()
     print(f"Stopped {known.url}")
     return 0

@@ -26,9 +26,8 @@ def test_sockets_of_long_or_odd_paths_lie_elsewhere_and_can_be_bound(name: str, 
         with socket.socket(socket.AF_UNIX) as probe:
             probe.bind(f"{layout.supervisor_socket}.4194304")
     finally:
-        for left in layout.sockets.iterdir():
-            left.unlink()
-        layout.sockets.rmdir()
+        layout.ended()
+        assert not layout.sockets.exists()
 
 
 def test_two_data_folders_never_share_sockets(tmp_path: Path) -> None:

@@ -137,6 +137,7 @@ class VllmEngine:
             max_tokens=limit,
             temperature=own.temperature if sampling.temperature is None else sampling.temperature,
             top_p=own.top_p if sampling.top_p is None else sampling.top_p,
+            min_p=own.min_p,
             repetition_penalty=own.repetition_penalty,
             seed=sampling.seed,
             stop=[*self.spec.stop, *sampling.stop] or None,

@@ -213,6 +213,12 @@ def test_the_shipped_catalogs_load(repo_root: Path, name: str) -> None:
             assert all(s.download_bytes for s in spec.sources)
 
 
+def test_the_shipped_cpu_models_never_sort_their_vocabulary(repo_root: Path) -> None:
+    """Halves the throughput of many battles at once: ops/decisions/0004-min-p-on-a-cpu.md."""
+    for model in load_catalog(repo_root / "ops" / "catalogs" / "cpu.toml").models:
+        assert (model.sampling.top_p, model.sampling.min_p) == (1.0, 0.1), model.id
+
+
 def test_the_shipped_cpu_models_are_by_different_makers(repo_root: Path) -> None:
     catalog = load_catalog(repo_root / "ops" / "catalogs" / "cpu.toml")
     assert len({m.maker for m in catalog.models}) == len(catalog.models)

@@ -97,6 +97,15 @@ def test_a_model_that_was_not_fetched_says_how_to_fetch_it(tmp_path: Path) -> No
         asyncio.run(VllmEngine(spec(), tmp_path).load())
 
 
+def test_a_request_overrides_the_catalogs_sampling_and_nothing_exceeds_the_room() -> None:
+    own = spec().sampling
+    engine = VllmEngine(spec(), models_dir())
+    params = engine._params(Sampling(), room=50)
+    assert (params.temperature, params.min_p, params.max_tokens) == (own.temperature, own.min_p, 50)
+    params = engine._params(Sampling(temperature=0.3, top_p=0.5, max_tokens=7, seed=3, stop=("x",)), room=50)
+    assert (params.temperature, params.top_p, params.max_tokens, params.seed, params.stop) == (0.3, 0.5, 7, 3, ["x"])
+
+
 def test_an_engine_asks_for_its_weights_cache_and_overhead_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     from vllm.platforms import current_platform
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from typing import Any
 
 import redis
 
+from ops.bench.arena import free_port as free_port
 from worker.contract import residency
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -121,13 +121,6 @@ def running(*processes: Process) -> Iterator[None]:
     finally:
         for process in reversed(started):
             process.stop()
-
-
-def free_port() -> int:
-    """A port nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Stack:

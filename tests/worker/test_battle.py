@@ -68,6 +68,14 @@ class Stage:
             on_started=started,
         ).run()
 
+    async def first_text(self) -> None:
+        """Until some text of the battle has been shown."""
+        async with self.redis.pubsub() as pubsub:
+            await pubsub.subscribe(channel.channel_key(BATTLE))
+            async for message in pubsub.listen():
+                if b"side.delta" in (message["data"] if isinstance(message["data"], bytes) else b""):
+                    return
+
 
 def on_stage(redis_url: str, body: Callable[[Stage], Coroutine[Any, Any, Any]]) -> Any:
     async def go() -> Any:
@@ -152,11 +160,7 @@ def test_a_model_that_cannot_load_fails_both_sides_without_saying_which(redis_ur
 def test_cancel_midway_keeps_the_text_and_frees_the_engines(redis_url: str, redis_client: redis.Redis) -> None:
     async def body(stage: Stage) -> BattleResult:
         running = asyncio.create_task(stage.run(job("slow", "ant")))
-        async with stage.redis.pubsub() as pubsub:
-            await pubsub.subscribe(channel.channel_key(BATTLE))
-            async for message in pubsub.listen():
-                if b"side.delta" in (message["data"] if isinstance(message["data"], bytes) else b""):
-                    break
+        await stage.first_text()
         stage.stop.ask("user")
         result = await running
         assert all(s.view.leases == 0 for s in stage.pool.slots.values())
@@ -210,11 +214,7 @@ def test_the_deadline_ends_a_battle_visibly(redis_url: str) -> None:
 def test_a_second_attempt_is_announced_and_starts_clean(redis_url: str, redis_client: redis.Redis) -> None:
     async def body(stage: Stage) -> None:
         first = asyncio.create_task(stage.run(job("slow", "ant")))
-        async with stage.redis.pubsub() as pubsub:
-            await pubsub.subscribe(channel.channel_key(BATTLE))
-            async for message in pubsub.listen():
-                if b"side.delta" in (message["data"] if isinstance(message["data"], bytes) else b""):
-                    break
+        await stage.first_text()
         stage.stop.ask("shutdown")
         with pytest.raises(HandedBack):
             await first

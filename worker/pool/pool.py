@@ -60,7 +60,6 @@ class Pool:
         clock: Callable[[], float] = time.monotonic,
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
-        self.catalog = catalog
         self.capacity = capacity
         self._make = make_engine
         self._max_wait = max_wait_s
@@ -151,12 +150,11 @@ class Pool:
         view = self._known(model)
         if view.state in (EngineState.READY, EngineState.LOADING):
             return f"{model} is already {view.state}"
-        pairs = [w.waiter for w in self._waiting.values()]
         self._set(model, failed_until=0.0)
         if model not in self._wanted:
             self._wanted.append(model)
         self._decide()
-        return f"{model} will load" + (f" after {len(pairs)} waiting battles" if pairs else "")
+        return f"{model} will load" + (f" after {self.waiting} waiting battles" if self.waiting else "")
 
     def unload(self, model: str) -> str:
         """Schedule an unload of an idle engine; returns what will happen. Raises AdminError."""

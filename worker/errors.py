@@ -8,7 +8,10 @@
      │    └── EngineDied        it stopped while generating
      ├── PromptError            this prompt cannot be answered by this model
      │    └── ContextOverflow
-     ├── ModelUnavailable       the pool refuses a lease: the model failed lately, or is not in the catalog
+     ├── Refused                the pool refuses a lease
+     │    ├── ModelUnavailable  the model failed lately, is not in the catalog, or nothing may make room for it
+     │    ├── Overloaded        the bound on waiting could not be kept
+     │    └── NotTogether       these engines cannot be in memory at once: lease them one after the other
      ├── AdminError             an operator's command that cannot be carried out
      └── SettingsError          the environment asks for something impossible
 
@@ -52,13 +55,33 @@ class ContextOverflow(PromptError):  # noqa: N818
         self.limit = limit
 
 
-class ModelUnavailable(WorkerError):  # noqa: N818
+class Refused(WorkerError):  # noqa: N818
+    """The pool grants no lease, now or later, for this request."""
+
+
+class ModelUnavailable(Refused):
     """The pool refuses to wait for this model."""
 
     def __init__(self, model: str, why: str) -> None:
         super().__init__(f"{model} is unavailable: {why}")
         self.model = model
         self.why = why
+
+
+class Overloaded(Refused):
+    """Waiting could not be kept within its bound. ``retry_after_s``: when it is expected to be possible."""
+
+    def __init__(self, retry_after_s: float) -> None:
+        super().__init__(f"the bound on waiting cannot be kept; try again in {retry_after_s:.0f} s")
+        self.retry_after_s = retry_after_s
+
+
+class NotTogether(Refused):
+    """These models fit one at a time only; whoever wants both leases one, then the other."""
+
+    def __init__(self, models: frozenset[str]) -> None:
+        super().__init__(f"{' and '.join(sorted(models))} do not fit together")
+        self.models = models
 
 
 class AdminError(WorkerError):

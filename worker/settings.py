@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -27,14 +27,26 @@ class WorkerSettings(BaseSettings):
     catalog: Path = Path("ops/catalogs/cpu.toml")
     models_dir: Path = Field(default_factory=default_models_dir)
 
-    max_resident: int = Field(default=2, ge=2)
-    """Engines in memory at once; two, so that a pair fits."""
+    max_resident: int = Field(default=2, ge=1)
+    """Engines in memory at once. Two, so that a pair fits; with one, a battle's sides are answered in turn."""
     preload: Annotated[tuple[str, ...] | None, NoDecode] = None
     """Comma-separated model ids to load before the worker accepts battles; default: the catalog's first that fit."""
     queue_bound: int = Field(default=100, ge=1)
     """Battles waiting for engines beyond which web refuses new ones."""
     max_wait_s: float = Field(default=120.0, gt=0)
     """A waiter older than this stops new leases on the engines in its way."""
+    drain_limit_s: float = Field(default=60.0, gt=0)
+    """How long an engine that must go waits for the battles it serves; after that they are ended."""
+    idle_ttl_s: float = Field(default=0.0, ge=0)
+    """An engine nobody used for this long gives its memory back; 0: never."""
+    gpu_memory: str = ""
+    """Device memory the engines may take together, such as ``15GiB``; default: what the device has."""
+    host_memory: str = ""
+    """Host memory the engines may take together; default: what the machine had available when the worker started."""
+    sleep: Literal["auto", "off", "on"] = "auto"
+    """Whether an evicted engine may sleep instead of ending. ``auto``: on a GPU; on a CPU sleep frees nothing."""
+    metrics_address: str = ""
+    """``host:port`` where the worker's ``/metrics`` answers; default: nowhere."""
     fail_backoff_s: float = Field(default=30.0, gt=0)
     """An engine that could not load is not tried again for this long, doubling each time."""
     load_timeout_s: float = Field(default=900.0, gt=0)

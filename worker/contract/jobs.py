@@ -53,12 +53,16 @@ class SideJobs(msgspec.Struct, frozen=True):
 
 
 class BattleJob(msgspec.Struct, frozen=True):
-    """One turn of one battle. ``deadline``: unix seconds after which the answer is of no use to anybody."""
+    """One turn of one battle. ``deadline``: unix seconds after which the answer is of no use to anybody.
+
+    ``session``: an opaque word that is the same for all battles of one person, so that engines are shared fairly.
+    """
 
     battle_id: str
     turn: int
     sides: SideJobs
     deadline: float
+    session: str = ""
 
 
 class Timings(msgspec.Struct, frozen=True):

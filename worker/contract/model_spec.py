@@ -98,16 +98,18 @@ class EchoScript(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a stand-in says. The same prompt, ``seed`` and script always give the same tokens.
 
     ``text`` opens the answer (``{prompt}`` stands for the prompt); seeded words fill it up to ``length`` tokens.
-    ``fail``: when to fail on purpose: loading the engine, before the first token, or midway through the answer.
+    ``fail``: when to fail on purpose: loading the engine, waking it, at the canary after waking, before the first
+    token, or midway through the answer.
     """
 
     tokens_per_s: Annotated[float, Meta(gt=0)] = 40.0
     first_token_s: Annotated[float, Meta(ge=0)] = 0.05
     load_s: Annotated[float, Meta(ge=0)] = 0.0
+    wake_s: Annotated[float, Meta(ge=0)] = 0.0
     length: Annotated[int, Meta(ge=1)] = 120
     seed: int = 0
     text: str = ""
-    fail: Literal["load", "start", "midway"] | None = None
+    fail: Literal["load", "wake", "canary", "start", "midway"] | None = None
 
 
 class Lora(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -178,6 +180,8 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Memory of the KV cache; always stated, so that the ledgers know it before anything loads."""
     max_num_seqs: Annotated[int, Meta(ge=1)] = 32
     tensor_parallel: Annotated[int, Meta(ge=1)] = 1
+    sleep: Literal["off", "l1", "l2"] = "l1"
+    """How deep an evicted engine may sleep on a GPU: ``l2`` allows both tiers, where host memory is short."""
 
     # Other kinds of contender
     echo: EchoScript | None = None

@@ -31,6 +31,16 @@ class Residency(msgspec.Struct, frozen=True):
     waiting: int = 0
     queue_bound: int = 0
     eta_s: float | None = None
+    sleeping: tuple[str, ...] = ()
+    eta: dict[str, float] = {}
+    """Seconds until a battle of that pair would start if it came now, by :func:`pair_key`."""
+    refuses: dict[str, float] = {}
+    """Pairs whose battles would be refused now, and the seconds after which to try again."""
+
+
+def pair_key(one: str, other: str) -> str:
+    """The name of an unordered pair of models in a report."""
+    return "|".join(sorted((one, other)))
 
 
 def _key(worker: str) -> str:

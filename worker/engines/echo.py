@@ -14,8 +14,9 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 
 from worker.contract.catalog import EchoScript, ModelSpec
 from worker.contract.jobs import Message, Sampling
-from worker.engines import Piece
-from worker.errors import ContextOverflow, EngineDied, LoadError
+from worker.engines import EngineOrder, Piece
+from worker.errors import ContextOverflow, EngineDied, EngineError, LoadError
+from worker.memory import Bytes, Tier
 
 _PROSE = (
     "the answer follows from a simple idea which one can check by hand and then trust because every step "
@@ -29,20 +30,40 @@ _WORDS = tuple(_PROSE.split())
 class EchoEngine:
     """An :class:`worker.engines.Engine` that needs no model."""
 
-    def __init__(self, spec: ModelSpec) -> None:
-        self.spec = spec
-        self._script = spec.echo or EchoScript()
+    def __init__(self, order: EngineOrder) -> None:
+        self.spec = order.spec
+        self._script = order.spec.echo or EchoScript()
         self._alive = False
+        self._asleep: Tier | None = None
 
     @property
     def alive(self) -> bool:
         return self._alive
+
+    async def start(self) -> None:
+        """Nothing to prepare."""
 
     async def load(self) -> None:
         await asyncio.sleep(self._script.load_s)
         if self._script.fail == "load":
             raise LoadError(self.spec.id, "its script says that loading fails")
         self._alive = True
+
+    async def sleep(self, tier: Tier) -> None:
+        self._asleep = tier
+
+    async def wake(self, tier: Tier) -> None:
+        await asyncio.sleep(self._script.wake_s)
+        if self._script.fail == "wake":
+            raise EngineError(self.spec.id, "its script says that waking fails")
+        self._asleep = None
+
+    async def verify(self) -> None:
+        if self._script.fail == "canary":
+            raise EngineError(self.spec.id, "its script says that the canary differs after waking")
+
+    def held(self) -> Bytes | None:
+        return None
 
     async def unload(self) -> None:
         self._alive = False
@@ -52,9 +73,9 @@ class EchoEngine:
         self._alive = False
 
     async def generate(
-        self, request_id: str, messages: Sequence[Message], sampling: Sampling
+        self, request_id: str, messages: Sequence[Message], sampling: Sampling, contender: ModelSpec | None = None
     ) -> AsyncGenerator[Piece, None]:
-        script = self._script
+        script = self._script if contender is None or contender.echo is None else contender.echo
         prompt_tokens = sum(len(m.content.split()) + 4 for m in messages)
         limit = min(sampling.max_tokens or self.spec.max_tokens, self.spec.max_tokens)
         if prompt_tokens >= self.spec.max_model_len:

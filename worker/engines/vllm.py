@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import secrets
-import subprocess
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from pathlib import Path
@@ -20,8 +18,10 @@ from typing import Any
 
 from worker.contract.catalog import ModelSpec
 from worker.contract.jobs import Message, Sampling
-from worker.engines import Piece
-from worker.errors import ContextOverflow, EngineDied, LoadError
+from worker.engines import EngineOrder, Piece
+from worker.engines.launch import on_cpu, prepare_environment
+from worker.errors import ContextOverflow, EngineDied, EngineError, LoadError
+from worker.memory import Bytes, Tier
 from worker.models import model_dir
 
 log = logging.getLogger(__name__)
@@ -33,8 +33,9 @@ GPU_OVERHEAD = int(1.1 * 2**30)
 class VllmEngine:
     """An :class:`worker.engines.Engine` over one vLLM engine process."""
 
-    def __init__(self, spec: ModelSpec, models_dir: Path) -> None:
-        self.spec = spec
+    def __init__(self, order: EngineOrder, models_dir: Path) -> None:
+        self.spec = spec = order.spec
+        self._order = order
         self._dir = Path(spec.path).expanduser() if spec.path else model_dir(models_dir, spec)
         self._llm: Any = None
         self._tokenizer: Any = None
@@ -44,11 +45,14 @@ class VllmEngine:
     def alive(self) -> bool:
         return self._llm is not None and not self._llm.errored
 
-    async def load(self) -> None:
+    async def start(self) -> None:
         if not (self._dir / "config.json").is_file():
             raise LoadError(
                 self.spec.id, f"its files are not in {self._dir}; fetch them: python -m worker.models fetch"
             )
+        await asyncio.to_thread(prepare_environment)
+
+    async def load(self) -> None:
         try:
             self._llm = await asyncio.to_thread(self._start)
         except Exception as error:
@@ -58,7 +62,6 @@ class VllmEngine:
             raise LoadError(self.spec.id, "it has no chat template; give one as chat_template in the catalog")
 
     def _start(self) -> Any:
-        prepare_environment()
         from vllm import AsyncEngineArgs
         from vllm.v1.engine.async_llm import AsyncLLM
 
@@ -71,7 +74,7 @@ class VllmEngine:
             max_num_seqs=self.spec.max_num_seqs,
             dtype=self.spec.dtype,
             quantization=self.spec.quantization,
-            kv_cache_memory_bytes=int(self.spec.kv_bytes),
+            kv_cache_memory_bytes=self._order.kv_bytes,
             tensor_parallel_size=self.spec.tensor_parallel,
             enforce_eager=on_cpu(),
             **({} if on_cpu() else {"gpu_memory_utilization": self._gpu_share()}),
@@ -92,11 +95,11 @@ class VllmEngine:
         from vllm.platforms import current_platform
 
         weights = int(self.spec.weights_bytes) or sum(f.stat().st_size for f in self._dir.glob("*.safetensors"))
-        planned = weights / self.spec.tensor_parallel + int(self.spec.kv_bytes) + GPU_OVERHEAD
+        planned = weights / self.spec.tensor_parallel + self._order.kv_bytes + GPU_OVERHEAD
         return float(min(planned / current_platform.get_device_total_memory(), 0.98))
 
     async def generate(
-        self, request_id: str, messages: Sequence[Message], sampling: Sampling
+        self, request_id: str, messages: Sequence[Message], sampling: Sampling, contender: ModelSpec | None = None
     ) -> AsyncGenerator[Piece, None]:
         from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
@@ -144,6 +147,18 @@ class VllmEngine:
             output_kind=RequestOutputKind.DELTA,
         )
 
+    async def sleep(self, tier: Tier) -> None:
+        raise EngineError(self.spec.id, "cannot sleep")
+
+    async def wake(self, tier: Tier) -> None:
+        raise EngineError(self.spec.id, "cannot sleep")
+
+    async def verify(self) -> None:
+        raise EngineError(self.spec.id, "cannot sleep")
+
+    def held(self) -> Bytes | None:
+        return None
+
     async def unload(self) -> None:
         llm, self._llm = self._llm, None
         self._tokenizer = None
@@ -160,33 +175,3 @@ def _tokens(prompt: list[int]) -> Any:
     except ImportError:  # before 0.27 a plain dictionary was the way
         return {"prompt_token_ids": prompt}
     return tokens_input(prompt)
-
-
-def on_cpu() -> bool:
-    """Whether the installed vLLM runs on the CPU."""
-    from vllm.platforms import current_platform
-
-    return bool(current_platform.is_cpu())
-
-
-def prepare_environment() -> None:
-    """Set what vLLM reads at import, once, before its first import. What the operator has set stands."""
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-    os.environ.setdefault("VLLM_CONFIGURE_LOGGING", "1")
-    os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
-    if not _has_gpu():
-        os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
-        os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
-        os.environ.setdefault("OMP_NUM_THREADS", "1")
-        os.environ.pop("VLLM_CPU_KVCACHE_SPACE", None)  # would override each model's own kv_bytes
-
-
-def _has_gpu() -> bool:
-    if any(Path("/dev").glob("nvidia[0-9]*")):
-        return True
-    try:
-        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, check=False, timeout=20)  # noqa: S607
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return listed.returncode == 0 and bool(listed.stdout.strip())

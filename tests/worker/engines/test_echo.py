@@ -8,7 +8,7 @@ import pytest
 
 from tests.worker.conftest import spec
 from worker.contract.jobs import Message, Sampling
-from worker.engines import Piece
+from worker.engines import EngineOrder, Piece
 from worker.engines.echo import EchoEngine
 from worker.errors import ContextOverflow, EngineDied, LoadError
 
@@ -22,7 +22,7 @@ def said(engine: EchoEngine, prompt: str, **sampling: int) -> list[Piece]:
 
 
 def fast(model: str = "ant", **echo: object) -> EchoEngine:
-    return EchoEngine(spec(model, tokens_per_s=10_000.0, first_token_s=0.0, **echo))
+    return EchoEngine(EngineOrder(spec(model, tokens_per_s=10_000.0, first_token_s=0.0, **echo), 0))
 
 
 def test_the_same_prompt_always_gets_the_same_answer() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from tests.real import cpu_catalog, models_dir, needs_models
 from worker.contract.jobs import Message, Sampling
-from worker.engines import Piece
+from worker.engines import EngineOrder, Piece
 from worker.engines.vllm import GPU_OVERHEAD, VllmEngine
 from worker.errors import ContextOverflow, EngineDied, LoadError
 
@@ -34,10 +34,15 @@ def spec() -> Any:
     return found
 
 
+def order(**more: Any) -> EngineOrder:
+    return EngineOrder(spec(), int(spec().kv_bytes), **more)
+
+
 def with_engine(body: Callable[[VllmEngine], Coroutine[Any, Any, Any]]) -> Any:
     async def go() -> Any:
-        engine = VllmEngine(spec(), models_dir())
+        engine = VllmEngine(order(), models_dir())
         async with asyncio.timeout(240):
+            await engine.start()
             await engine.load()
             try:
                 return await body(engine)
@@ -94,12 +99,12 @@ def test_one_engine_from_load_to_unload() -> None:
 
 def test_a_model_that_was_not_fetched_says_how_to_fetch_it(tmp_path: Path) -> None:
     with pytest.raises(LoadError, match=r"python -m worker\.models fetch"):
-        asyncio.run(VllmEngine(spec(), tmp_path).load())
+        asyncio.run(VllmEngine(order(), tmp_path).start())
 
 
 def test_a_request_overrides_the_catalogs_sampling_and_nothing_exceeds_the_room() -> None:
     own = spec().sampling
-    engine = VllmEngine(spec(), models_dir())
+    engine = VllmEngine(order(), models_dir())
     params = engine._params(Sampling(), room=50)
     assert (params.temperature, params.min_p, params.max_tokens) == (own.temperature, own.min_p, 50)
     params = engine._params(Sampling(temperature=0.3, top_p=0.5, max_tokens=7, seed=3, stop=("x",)), room=50)
@@ -111,7 +116,7 @@ def test_an_engine_asks_for_its_weights_cache_and_overhead_and_no_more(monkeypat
 
     device = 16 * 2**30
     monkeypatch.setattr(current_platform, "get_device_total_memory", lambda: device)
-    share = VllmEngine(spec(), models_dir())._gpu_share()
+    share = VllmEngine(order(), models_dir())._gpu_share()
     planned = spec().weights_bytes + spec().kv_bytes + GPU_OVERHEAD
     assert share == pytest.approx(planned / device)
     assert 2 * share < 0.9, "two such engines fit one card"

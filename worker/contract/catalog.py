@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from worker.contract.catalog_rules import problems
 from worker.contract.model_spec import (
     ByteSize,
     EchoScript,
@@ -75,9 +75,29 @@ class Catalog:
         """Ids of the models that compete."""
         return tuple(m.id for m in self.models)
 
+    @property
+    def needed(self) -> tuple[ModelSpec, ...]:
+        """Entries whose files a worker needs: the models that compete, and the bases of the adapters among them."""
+        bases = {m.lora.base for m in self.models if m.lora is not None}
+        return tuple(m for m in self.entries if m.enabled or m.id in bases)
+
+    @property
+    def engines(self) -> tuple[ModelSpec, ...]:
+        """Entries that are engines of their own: what is needed, less the adapters."""
+        return tuple(m for m in self.needed if m.lora is None)
+
     def get(self, model: str) -> ModelSpec | None:
         """The entry of that id, enabled or not; ``None`` when the catalog has none."""
         return next((m for m in self.entries if m.id == model), None)
+
+    def engine_of(self, model: str) -> str:
+        """The id of the engine that answers as ``model``: an adapter's base, else the model itself."""
+        spec = self.get(model)
+        return model if spec is None or spec.lora is None else spec.lora.base
+
+    def adapters_of(self, base: str) -> tuple[ModelSpec, ...]:
+        """The competing adapters over the engine ``base``."""
+        return tuple(m for m in self.models if m.lora is not None and m.lora.base == base)
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -94,7 +114,7 @@ def load_catalog(path: str | Path) -> Catalog:
     except msgspec.ValidationError as error:
         raise _explained(str(file), data, str(error)) from None
     entries = tuple(_resolve_template(file, i, spec) for i, spec in enumerate(parsed.models))
-    for key, model, reason in _problems(entries):
+    for key, model, reason in problems(entries):
         raise CatalogError(str(file), key, reason, model)
     return Catalog(entries, parsed.title)
 
@@ -128,82 +148,11 @@ def _resolve_template(file: Path, index: int, spec: ModelSpec) -> ModelSpec:
     return replace(spec, chat_template=text)
 
 
-# ── what msgspec cannot say ──────────────────────────────────────────────────────────────────────────────────────
-
-
-def _problems(entries: tuple[ModelSpec, ...]) -> Iterator[tuple[str, str | None, str]]:
-    """``(key, model, reason)`` of every problem between fields and between entries."""
-    seen: dict[str, int] = {}
-    for i, spec in enumerate(entries):
-        for field, value in (("id", spec.id), ("name", spec.name)):
-            first = seen.setdefault(f"{field}={value.casefold()}", i)
-            if first != i:
-                yield f"models[{i}].{field}", spec.id, f"{value!r} is already taken by models[{first}]; make it unique"
-        for field, reason in _problems_of(spec):
-            yield f"models[{i}].{field}", spec.id, reason
-    enabled = sum(m.enabled for m in entries)
-    if enabled < 2:
-        yield "models", None, f"a battle needs two models and {enabled} is enabled; add or enable another"
-
-
-def _problems_of(spec: ModelSpec) -> Iterator[tuple[str, str]]:
-    if spec.engine == "remote" or spec.remote is not None:
-        yield "engine", 'remote endpoints are not served by this version; use engine = "vllm" or remove the entry'
-    if spec.lora is not None:
-        yield "lora", "LoRA adapters are not served by this version; name merged weights in sources or remove the entry"
-    if spec.engine == "echo":
-        yield from _problems_of_echo(spec)
-    elif spec.engine == "vllm":
-        yield from _problems_of_vllm(spec)
-    for n, source in enumerate(spec.sources):
-        yield from ((f"sources[{n}].{field}", reason) for field, reason in _problems_of_source(spec, source))
-
-
-def _problems_of_echo(spec: ModelSpec) -> Iterator[tuple[str, str]]:
-    if spec.sources:
-        yield "sources", "an echo contender has no weights; remove the sources"
-    if spec.path:
-        yield "path", "an echo contender has no weights; remove the path"
-
-
-def _problems_of_vllm(spec: ModelSpec) -> Iterator[tuple[str, str]]:
-    if spec.echo is not None:
-        yield "echo", 'only an entry with engine = "echo" has a script; remove the table or set the engine'
-    if spec.path and spec.sources:
-        yield "path", "give either a path or sources, not both"
-    if not spec.path and not spec.sources:
-        yield "sources", "says nowhere to get the weights; add a [[models.sources]] table or a path"
-    if spec.path and spec.format != "safetensors":
-        yield "format", f"a path must hold a ready model folder; {spec.format!r} files need sources to be converted"
-    if spec.kv_bytes <= 0:
-        yield "kv_bytes", 'is required for vLLM: the memory of the KV cache, for instance "256MiB"'
-    if spec.max_tokens >= spec.max_model_len:
-        room = f"{spec.max_tokens} leaves no room for a prompt in max_model_len = {spec.max_model_len}"
-        yield "max_tokens", f"{room}; lower one or raise the other"
-    if spec.tie_embeddings and spec.format != "gguf":
-        yield "tie_embeddings", 'only means something for format = "gguf"; remove it'
-
-
-def _problems_of_source(spec: ModelSpec, source: Source) -> Iterator[tuple[str, str]]:
-    if isinstance(source, HubSource):
-        if source.gated and not source.token_env:
-            yield "token_env", 'a gated repository needs a token; name its variable: token_env = "HF_TOKEN"'
-        if source.sha256 and not source.file:
-            yield "sha256", "is the digest of one file; name that file, or pin a folder by its revision alone"
-        if spec.format == "gguf" and not source.file:
-            yield "file", 'format = "gguf" needs the name of the one .gguf file in the repository'
-        return
-    if not source.member and len(source.packages) > 1:
-        yield "member", "several packages are joined from one file of each; give that file's name as a glob"
-    if spec.format == "gguf" and not source.member:
-        yield "member", 'format = "gguf" needs the file inside the package as a glob, for instance "*.gguf"'
-
-
 # ── msgspec's words made readable ────────────────────────────────────────────────────────────────────────────────
 
 _FIXES = {
     "kind": "use pypi, npm or hub",
-    "engine": "use vllm or echo",
+    "engine": "use vllm, echo or remote",
     "format": "use safetensors, gguf or onnx-minimind",
     "dtype": "use auto, bfloat16, float16 or float32",
     "fail": "use load, wake, canary, start or midway, or leave it out",
@@ -213,7 +162,9 @@ _FIXES = {
     "packages": "pin the exact version: name==1.2.3 (pypi), name@1.2.3 (npm)",
     "repo": "use owner/name as the hub spells it",
     "token_env": "use the name of an environment variable, such as HF_TOKEN, never the token",
-    "base_url": "use an address that begins with http:// or https://",
+    "base_url": "use an address such as https://host/v1, without a key in it; api_key_env names the key's variable",
+    "api_key_env": "use the name of an environment variable, such as OPENAI_API_KEY, never the key",
+    "base": "use the id of the entry whose weights the adapter was trained on",
 }
 
 

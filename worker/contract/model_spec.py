@@ -19,6 +19,7 @@ Text = Annotated[str, Meta(min_length=1)]
 ModelId = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=64)]
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
 EnvName = Annotated[str, Meta(pattern=r"^[A-Z][A-Z0-9_]*$")]
+BaseUrl = Annotated[str, Meta(pattern=r"^https?://[^\s/?#@]+(/[^\s?#@]*)?$")]
 PypiPin = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9][A-Za-z0-9.!+]*$")]
 NpmPin = Annotated[str, Meta(pattern=r"^(@[a-z0-9._~-]+/)?[a-z0-9._~-]+@[0-9][A-Za-z0-9.+-]*$")]
 
@@ -113,7 +114,10 @@ class EchoScript(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Lora(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An adapter over another entry's weights."""
+    """An adapter over the weights of the entry ``base``, whose engine answers for both.
+
+    The adapter is a PEFT folder: ``path`` is one on this machine, ``source`` says where to fetch one.
+    """
 
     base: ModelId
     path: str = ""
@@ -121,11 +125,13 @@ class Lora(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Remote(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An OpenAI-compatible endpoint elsewhere; takes no memory here."""
+    """An OpenAI-compatible endpoint elsewhere; takes no memory here. Prompts are sent to it."""
 
-    base_url: Annotated[str, Meta(pattern=r"^https?://")]
+    base_url: BaseUrl
     model: Text
+    """The endpoint's own name for it."""
     api_key_env: EnvName | None = None
+    """The environment variable of the worker that holds the key; none for an endpoint that wants none."""
 
 
 class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -192,6 +198,8 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def leak_words(self) -> tuple[str, ...]:
         """Every word that would give the model away, longest first, without repeats."""
         words = {self.id, self.name, self.maker, self.family, *self.aliases}
+        if self.remote is not None:
+            words.add(self.remote.model)
         return tuple(sorted(words, key=lambda w: (-len(w), w)))
 
     def facts(self) -> ModelFacts:

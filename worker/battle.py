@@ -18,9 +18,9 @@ from worker.contract import channel
 from worker.contract import events as ev
 from worker.contract.events import SIDES, CancelledBy, Failure, Side, StoredEvent
 from worker.contract.jobs import BattleJob, BattleResult, SideJob, SideResults, task_id
-from worker.engines import Engine
 from worker.errors import ContextOverflow, EngineDied, ModelUnavailable, PromptError
 from worker.pacing import Pacer
+from worker.pool.leases import Contender
 from worker.pool.pool import Pool
 from worker.pool.progress import Queued
 from worker.settings import WorkerSettings
@@ -121,11 +121,12 @@ class Battle:
         sides = {s: getattr(self.job.sides, s) for s in SIDES}
         waiting = asyncio.create_task(self._tell_waiting())
         try:
-            async with self._pool.lease(self._name, [sides[s].model for s in SIDES]) as engines:
+            models = [sides[s].model for s in SIDES]
+            async with self._pool.lease(self._name, models, self.job.session) as lease:
                 waiting.cancel()
                 self._leased_at = self._clock()
                 await self._on_started(self._attempt)
-                await self._stream({s: (engines[sides[s].model], sides[s]) for s in SIDES})
+                await self._stream({s: (lease.contenders[sides[s].model], sides[s]) for s in SIDES})
         except ModelUnavailable as error:
             log.warning("battle %s: %s", self.job.battle_id, error)
             for side in SIDES:
@@ -153,7 +154,7 @@ class Battle:
 
     # ── both sides ───────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _stream(self, sides: dict[Side, tuple[Engine, SideJob]]) -> None:
+    async def _stream(self, sides: dict[Side, tuple[Contender, SideJob]]) -> None:
         generating = [asyncio.create_task(self._generate(s, *sides[s])) for s in SIDES]
         try:
             await self._show_until_drained()
@@ -163,7 +164,7 @@ class Battle:
                 task.cancel()
             await asyncio.gather(*generating, return_exceptions=True)
 
-    async def _generate(self, side: Side, engine: Engine, job: SideJob) -> None:
+    async def _generate(self, side: Side, engine: Contender, job: SideJob) -> None:
         answer = self._answers[side]
         began = self._leased_at or self._clock()
         request = f"{self.job.battle_id}.{self.job.turn}.{self._attempt}.{side}"

@@ -14,6 +14,7 @@ from celery.worker.control import control_command, inspect_command
 
 from worker.contract.events import Side
 from worker.errors import AdminError
+from worker.pool.desk import Desk
 from worker.runtime import Runtime
 
 
@@ -40,7 +41,7 @@ def _engines(runtime: Runtime) -> dict[str, Any]:
         if view.last_used:
             facts["idle_s"] = 0 if view.leases else round(now - view.last_used, 1)
         if slot.loads:
-            facts["load_s"] = round(view.load_s, 1)
+            facts["load_s"] = round(view.costs.load_s, 1)
         if view.failed_until > now:
             facts |= {"failed_for_s": round(view.failed_until - now), "why": view.why}
         listed[model] = facts
@@ -73,13 +74,13 @@ def _battles(runtime: Runtime) -> dict[str, Any]:
 @control_command(args=[("model", str)], signature="<model>")  # type: ignore[untyped-decorator]
 def load(state: Any, model: str = "", **_: Any) -> dict[str, Any]:
     """Load a model's engine, evicting the least recently used idle one if there is no room."""
-    return _command(state, lambda runtime: runtime.pool.load(_named(model, "load <model>")))
+    return _command(state, lambda runtime: Desk(runtime.pool).load(_named(model, "load <model>")).detail)
 
 
 @control_command(args=[("model", str)], signature="<model>")  # type: ignore[untyped-decorator]
 def unload(state: Any, model: str = "", **_: Any) -> dict[str, Any]:
     """Unload a model's engine if no battle is using it."""
-    return _command(state, lambda runtime: runtime.pool.unload(_named(model, "unload <model>")))
+    return _command(state, lambda runtime: Desk(runtime.pool).unload(_named(model, "unload <model>")).detail)
 
 
 @control_command(args=[("battle", str)], signature="<battle id>")  # type: ignore[untyped-decorator]

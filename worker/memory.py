@@ -35,6 +35,7 @@ class Bytes:
         return self.device <= budget.device and self.host <= budget.host
 
 
+NOTHING = Bytes()
 NO_LIMIT = Bytes(UNLIMITED, UNLIMITED)
 
 
@@ -42,9 +43,12 @@ NO_LIMIT = Bytes(UNLIMITED, UNLIMITED)
 class Footprint:
     """What one engine holds when it is resident, and asleep in each tier; None where it is not to sleep that deep."""
 
-    resident: Bytes = Bytes()
+    resident: Bytes = NOTHING
     l1: Bytes | None = None
     l2: Bytes | None = None
 
     def asleep(self, tier: Tier) -> Bytes | None:
         return self.l1 if tier == "l1" else self.l2
+
+
+NO_FOOTPRINT = Footprint()

@@ -29,7 +29,7 @@ from worker.contract.events import CancelledBy
 from worker.contract.jobs import RECORDS_STARTED, BattleJob, BattleResult, task_id
 from worker.engines import EngineFactory
 from worker.pool.pool import Pool
-from worker.pool.states import EngineState
+from worker.pool.states import EngineState, Rules
 from worker.settings import WorkerSettings
 
 log = logging.getLogger(__name__)
@@ -88,7 +88,12 @@ class Runtime:
             self.catalog,
             self._make_engine,
             capacity=s.max_resident,
-            max_wait_s=s.max_wait_s,
+            rules=Rules(
+                max_wait_s=s.max_wait_s,
+                drain_limit_s=s.drain_limit_s,
+                idle_ttl_s=s.idle_ttl_s,
+                queue_bound=s.queue_bound,
+            ),
             fail_backoff_s=s.fail_backoff_s,
             load_timeout_s=s.load_timeout_s,
             on_change=self._changed.set,

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 
 import pytest
 
 from worker.contract.catalog import Catalog, EchoScript, ModelSpec
 from worker.contract.jobs import Message, Sampling
-from worker.engines import Piece
-from worker.errors import LoadError
+from worker.engines import EngineOrder, Piece
+from worker.errors import EngineError, LoadError
+from worker.memory import Bytes, Tier
 
 
 def spec(model: str, **echo: object) -> ModelSpec:
@@ -40,6 +41,22 @@ class HandEngine:
     fail: str = ""
     alive: bool = False
     unloads: int = 0
+    slept: list[Tier] = field(default_factory=list)
+    fail_wake: str = ""
+
+    async def start(self) -> None: ...
+
+    async def sleep(self, tier: Tier) -> None:
+        self.slept.append(tier)
+
+    async def wake(self, tier: Tier) -> None:
+        if self.fail_wake:
+            raise EngineError(self.spec.id, self.fail_wake)
+
+    async def verify(self) -> None: ...
+
+    def held(self) -> Bytes | None:
+        return None
 
     async def load(self) -> None:
         await self.loaded.wait()
@@ -51,7 +68,9 @@ class HandEngine:
         self.alive = False
         self.unloads += 1
 
-    async def generate(self, request_id: str, messages: Sequence[Message], sampling: Sampling) -> AsyncIterator[Piece]:
+    async def generate(
+        self, request_id: str, messages: Sequence[Message], sampling: Sampling, contender: ModelSpec | None = None
+    ) -> AsyncGenerator[Piece, None]:
         raise AssertionError("not in this test")
         yield
 
@@ -64,7 +83,8 @@ class Hand:
     made: dict[str, list[HandEngine]] = field(default_factory=dict)
     fail: dict[str, str] = field(default_factory=dict)
 
-    def __call__(self, spec_: ModelSpec) -> HandEngine:
+    def __call__(self, order: EngineOrder) -> HandEngine:
+        spec_ = order.spec
         engine = HandEngine(spec_, fail=self.fail.get(spec_.id, ""))
         if self.auto:
             engine.loaded.set()

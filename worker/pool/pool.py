@@ -1,4 +1,4 @@
-"""The one mover: carries out what plan() decides, and hands out leases on pairs.
+"""The one mover: has plan() decide, hands out leases, and takes one step at a time.
 
 Everything runs on one asyncio loop; state changes between awaits are atomic. A lease is granted for all of a job's
 models at once or not at all, so two battles can never hold half a pair each.
@@ -10,16 +10,24 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-from worker.contract.catalog import Catalog, ModelSpec
-from worker.engines import Engine, EngineFactory
-from worker.errors import AdminError, LoadError, ModelUnavailable
+from worker.contract.catalog import Catalog
+from worker.engines import EngineFactory
+from worker.errors import ModelUnavailable
+from worker.memory import NO_LIMIT, Bytes
+from worker.pool.leases import Contender, Lease, Waiting
+from worker.pool.meter import Meter, NoMeter
+from worker.pool.moves import Hands
+from worker.pool.operations import Operations
 from worker.pool.plan import plan
 from worker.pool.progress import Loading, Queued, progress
-from worker.pool.states import EngineState, EngineView, Load, PoolState, Unload, Waiter
+from worker.pool.sizes import Sizes, StatedSizes
+from worker.pool.slots import Slot, Slots
+from worker.pool.states import EngineState, Load, Move, Plan, PoolState, Rules, Sleep, Waiter, Wake, Wish
 
 log = logging.getLogger(__name__)
 
@@ -27,26 +35,8 @@ TICK_S = 1.0
 """Longest time a decision that depends only on the clock (back-off over, switch due, engine found dead) is late."""
 
 
-@dataclass(slots=True)
-class Slot:
-    """What the pool knows of one model, and its engine while it has one."""
-
-    spec: ModelSpec
-    view: EngineView
-    engine: Engine | None = None
-    failures: int = 0
-    since: float = 0.0
-    loads: int = 0
-
-
-@dataclass(slots=True)
-class _Waiting:
-    waiter: Waiter
-    granted: asyncio.Future[dict[str, Engine]] = field(repr=False)
-
-
 class Pool:
-    """``lease()`` for battles, ``load()``/``unload()`` for operators, ``slots`` for those who look."""
+    """``lease()`` for battles; ``slots`` and ``state()`` for those who look; operators go through desk.py."""
 
     def __init__(
         self,
@@ -54,28 +44,51 @@ class Pool:
         make_engine: EngineFactory,
         *,
         capacity: int = 2,
-        max_wait_s: float = 120.0,
+        rules: Rules | None = None,
+        ledgers: Bytes = NO_LIMIT,
+        sizes: Sizes | None = None,
         fail_backoff_s: float = 30.0,
         load_timeout_s: float = 900.0,
         clock: Callable[[], float] = time.monotonic,
         on_change: Callable[[], None] = lambda: None,
+        meter: Meter | None = None,
     ) -> None:
         self.capacity = capacity
-        self._make = make_engine
-        self._max_wait = max_wait_s
-        self._backoff = fail_backoff_s
-        self._load_timeout = load_timeout_s
+        self.rules = rules or Rules()
+        self.ledgers = ledgers
         self.clock = clock
+        self.operations = Operations(time.time)
+        self.meter = meter or NoMeter()
         self._on_change = on_change
-        self.slots: dict[str, Slot] = {
-            spec.id: Slot(spec, EngineView(spec.id, load_s=0.5 if spec.engine == "echo" else 15.0))
-            for spec in catalog.models
-        }
-        self._waiting: dict[str, _Waiting] = {}
-        self._wanted: list[str] = []
-        self._switching: frozenset[str] | None = None
-        self._move: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
+        sizes = sizes or StatedSizes()
+        self.slots = Slots(
+            catalog,
+            sizes,
+            may_sleep=self.rules.may_sleep,
+            clock=clock,
+            on_state=self._state_changed,
+            on_bytes=self.meter.holds,
+        )
+        self.slots.reckon(capacity)
+        self._hands = Hands(
+            make_engine,
+            sizes,
+            clock=clock,
+            set_view=self.slots.set,
+            meter=self.meter,
+            fail_backoff_s=fail_backoff_s,
+            load_timeout_s=load_timeout_s,
+        )
+        self._waiting: dict[str, Waiting] = {}
+        self._leases: dict[str, Lease] = {}
+        self._answers: deque[float] = deque(maxlen=100)
+        self._wishes: list[Wish] = []
+        self._switching: frozenset[str] | None = None
+        self._begun = self._landed = 0.0
+        self._move: asyncio.Task[None] | None = None
+        self._moving: Move | None = None
+        self._move_began = 0.0
         self._closing = False
         self._ticker: asyncio.Task[None] | None = None
 
@@ -83,7 +96,9 @@ class Pool:
 
     def start(self, preload: Iterable[str] = ()) -> None:
         """Begin ticking on the running loop and load ``preload`` as room allows."""
-        self._wanted.extend(m for m in preload if m in self.slots)
+        for model in preload:
+            if model in self.slots:
+                self.wish(Wish(self.operations.begin("load", model, "preload").id, "load", model))
         self._ticker = asyncio.create_task(self._run(), name="pool")
 
     async def close(self) -> None:
@@ -96,103 +111,140 @@ class Pool:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._move
         for waiting in list(self._waiting.values()):
-            if not waiting.granted.done():
+            if waiting.open:
                 waiting.granted.set_exception(ModelUnavailable("*", "the worker is stopping"))
         await asyncio.gather(*(s.engine.unload() for s in self.slots.values() if s.engine is not None))
 
     # ── leases ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     @asynccontextmanager
-    async def lease(self, job: str, models: Iterable[str]) -> AsyncIterator[dict[str, Engine]]:
-        """Ready engines by model id, held until the block ends. Raises ModelUnavailable; cancel it to stop waiting."""
-        wanted = frozenset(models)
-        unknown = sorted(m for m in wanted if m not in self.slots)
-        if unknown:
-            raise ModelUnavailable(unknown[0], "not in this worker's catalog")
-        owed = frozenset(m for m in wanted if self.slots[m].view.state is not EngineState.READY)
-        waiting = _Waiting(Waiter(job, wanted, self.clock(), owed), asyncio.get_running_loop().create_future())
+    async def lease(self, job: str, models: Iterable[str], session: str = "") -> AsyncIterator[Lease]:
+        """All of ``models`` ready to answer, held until the block ends; cancel it to stop waiting.
+
+        Raises ModelUnavailable, Overloaded, and NotTogether when they must be leased one after the other.
+        """
+        contenders = tuple(dict.fromkeys(models))
+        engines = frozenset(self.slots.catalog.engine_of(m) for m in contenders)
+        unknown = next((m for m in contenders if self.slots.of(m) is None), None)
+        if unknown is not None:
+            raise ModelUnavailable(unknown, "not in this worker's catalog")
+        owed = frozenset(m for m in engines if not self.slots[m].view.usable)
+        waiter = Waiter(job, engines, self.clock(), owed, session, admitted=False)
+        waiting = Waiting(waiter, contenders, asyncio.get_running_loop().create_future())
         self._waiting[job] = waiting
         self._decide()
         try:
-            engines = await waiting.granted
+            lease = await waiting.granted
         except asyncio.CancelledError:
-            if waiting.granted.done() and not waiting.granted.cancelled() and not waiting.granted.exception():
-                self._give_back(wanted)  # granted in the same tick as the cancel
+            if job in self._leases:
+                self._give_back(job)  # granted in the same tick as the cancel
             raise
         finally:
             self._waiting.pop(job, None)
             self._decide()
         try:
-            yield engines
+            yield lease
         finally:
-            self._give_back(wanted)
+            self._give_back(job)
 
-    def _give_back(self, models: Iterable[str]) -> None:
+    def _give_back(self, job: str) -> None:
+        lease = self._leases.pop(job)
         now = self.clock()
-        for model in models:
-            view = self.slots[model].view
-            self._set(model, leases=view.leases - 1, last_used=now)
+        self._answers.append(now - lease.since)
+        for model in lease.models:
+            slot = self.slots[model]
+            if slot.engine is not None and slot.engine.alive and slot.engine in lease.engines:
+                slot.crashes = 0
+            self.slots.set(slot, leases=slot.view.leases - 1, last_used=now)
         self._decide()
 
     def progress(self, job: str) -> Queued | Loading | None:
         """What a waiting job's person may be told; None once it is not waiting any more."""
         waiting = self._waiting.get(job)
-        if waiting is None:
+        if waiting is None or waiting.granted.done():
             return None
-        line = [w.waiter for w in self._waiting.values()]
-        since = {m: s.since for m, s in self.slots.items()}
-        return progress(self.state(), waiting.waiter, line, since, self.clock())
+        return progress(self.state(), waiting.waiter, self.queue(), self.clock())
 
-    # ── operators ────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def load(self, model: str) -> str:
-        """Schedule a load; returns what will happen. Raises AdminError."""
-        view = self._known(model)
-        if view.state in (EngineState.READY, EngineState.LOADING):
-            return f"{model} is already {view.state}"
-        self._set(model, failed_until=0.0)
-        if model not in self._wanted:
-            self._wanted.append(model)
-        self._decide()
-        return f"{model} will load" + (f" after {self.waiting} waiting battles" if self.waiting else "")
-
-    def unload(self, model: str) -> str:
-        """Schedule an unload of an idle engine; returns what will happen. Raises AdminError."""
-        view = self._known(model)
-        if model in self._wanted:
-            self._wanted.remove(model)
-        if not view.resident:
-            return f"{model} is not loaded"
-        if view.state is not EngineState.READY:
-            raise AdminError(f"{model} is {view.state}; try again when it is ready")
-        if view.leases:
-            raise AdminError(f"{model} serves {view.leases} battles; cancel them or wait until they end")
-        if self._move is not None:
-            raise AdminError("another engine is being moved; try again in a moment")
-        self._start_move(Unload(model, "operator"))
-        return f"{model} unloads"
-
-    def _known(self, model: str) -> EngineView:
-        if model not in self.slots:
-            raise AdminError(f"no model {model!r} in the catalog; there are: {', '.join(sorted(self.slots))}")
-        return self.slots[model].view
+    # ── what is known ────────────────────────────────────────────────────────────────────────────────────────────
 
     @property
     def settled(self) -> bool:
         """Every load asked for at start or by an operator has succeeded or failed."""
-        return not self._wanted and self._move is None
+        return self._move is None and not any(w.kind in ("load", "wake") for w in self._wishes)
 
     @property
     def waiting(self) -> int:
-        return len(self._waiting)
+        return sum(w.open for w in self._waiting.values())
+
+    @property
+    def serving(self) -> int:
+        return len(self._leases)
+
+    def queue(self) -> list[Waiter]:
+        """Who waits, in order of arrival."""
+        return [w.waiter for w in self._waiting.values() if w.open]
 
     def state(self) -> PoolState:
         """The facts as plan() gets them."""
         engines = {}
         for model, slot in self.slots.items():
-            alive = slot.engine is None or slot.view.state is not EngineState.READY or slot.engine.alive
-            engines[model] = replace(slot.view, alive=alive)
-        return PoolState(engines, self.capacity, self._move is not None, self._switching, tuple(self._wanted))
+            dead = slot.engine is not None and slot.view.held and not slot.engine.alive
+            engines[model] = replace(slot.view, alive=not dead)
+        longest = 1.25 * max(self._answers) if self._answers else self.rules.drain_limit_s / 4
+        return PoolState(
+            engines,
+            self.capacity,
+            moving=self._moving.model if self._moving else None,
+            switching=self._switching,
+            begun=self._begun,
+            landed=self._landed,
+            move_left_s=self._move_left(),
+            answer_s=min(longest, self.rules.drain_limit_s),
+            typical_s=sum(self._answers) / len(self._answers) if self._answers else self.rules.drain_limit_s / 8,
+            wishes=tuple(self._wishes),
+            serving=Counter(lease.session for lease in self._leases.values()),
+        )
+
+    def planned(self) -> Plan:
+        """What plan() would decide at this moment; nothing is done."""
+        return plan(self.state(), self.queue(), self.ledgers, self.clock(), self.rules)
+
+    def _move_left(self) -> float:
+        if self._moving is None:
+            return 0.0
+        costs = self.slots[self._moving.model].view.costs
+        kinds = {Load: costs.load_s, Wake: costs.wake_s, Sleep: costs.sleep_s}
+        expected = kinds.get(type(self._moving), costs.unload_s)
+        return max(expected - (self.clock() - self._move_began), 0.0)
+
+    # ── for desk.py ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def wish(self, wish: Wish) -> None:
+        """One wish per engine: the newest replaces what was asked before."""
+        for older in [w for w in self._wishes if w.model == wish.model]:
+            self._wishes.remove(older)
+            self.operations.end(older.id, "failed", f"replaced by {wish.kind}")
+        self._wishes.append(wish)
+        if wish.kind in ("load", "wake"):
+            self.slots.set(self.slots[wish.model], failed_until=0.0)
+        self._decide()
+
+    def change(self, slot: Slot, **view: object) -> None:
+        """Set fields of an engine's view and decide anew."""
+        self.slots.set(slot, **view)
+        self._decide()
+
+    def set_capacity(self, capacity: int) -> None:
+        """Engines beyond it are put away as they fall idle; cold ones are reckoned anew."""
+        self.capacity = capacity
+        self.slots.reckon(capacity)
+        self._decide()
+
+    def set_catalog(self, catalog: Catalog) -> None:
+        """See :meth:`worker.pool.slots.Slots.take_up`."""
+        self.slots.take_up(catalog)
+        self.slots.reckon(self.capacity)
+        self._decide()
 
     # ── the mover ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -206,85 +258,83 @@ class Pool:
     def _decide(self) -> None:
         if self._closing:
             return
-        waiting = [w.waiter for w in self._waiting.values() if not w.granted.done()]
-        decided = plan(self.state(), waiting, self.clock(), self._max_wait)
+        now = self.clock()
+        decided = plan(self.state(), self.queue(), self.ledgers, now, self.rules)
+        if decided.switching != self._switching and decided.switching is not None:
+            self._begun = now
         self._switching = decided.switching
-        for job, model in decided.refuse:
-            why = self.slots[model].view.why if model in self.slots else "not in this worker's catalog"
-            self._waiting[job].granted.set_exception(ModelUnavailable(model, why))
+        for refusal in decided.refuse:
+            self.meter.refused(refusal.kind)
+            self._waiting[refusal.job].refuse(refusal)
         for job in decided.grant:
-            self._grant(self._waiting[job])
+            self._grant(job, self._waiting[job])
+        for waiting in self._waiting.values():
+            if not waiting.waiter.admitted and waiting.open:
+                waiting.waiter = replace(waiting.waiter, admitted=True)
+        self._drain(decided)
+        for done in decided.done:
+            self._wishes = [w for w in self._wishes if w.id != done]
+            self.operations.end(done, "done", "")
         if decided.move is not None and self._move is None:
             self._start_move(decided.move)
 
-    def _grant(self, waiting: _Waiting) -> None:
+    def _grant(self, job: str, waiting: Waiting) -> None:
         now = self.clock()
-        engines: dict[str, Engine] = {}
-        for model in waiting.waiter.models:
-            slot = self.slots[model]
+        contenders: dict[str, Contender] = {}
+        for model in waiting.contenders:
+            slot = self.slots.of(model)
+            spec = slot.contender(model) if slot is not None else None
+            assert slot is not None, "plan() grants no lease on what the catalog lost"
             assert slot.engine is not None
-            self._set(model, leases=slot.view.leases + 1, last_used=now)
-            engines[model] = slot.engine
-        waiting.granted.set_result(engines)
+            assert spec is not None
+            contenders[model] = Contender(slot.engine, spec)
+        for engine in waiting.waiter.models:
+            slot = self.slots[engine]
+            self.slots.set(slot, leases=slot.view.leases + 1, last_used=now)
+        lease = Lease(contenders, waiting.waiter.models, waiting.waiter.session, now)
+        self._leases[job] = lease
+        self.meter.waited(now - waiting.waiter.since)
+        waiting.granted.set_result(lease)
 
-    def _start_move(self, move: Load | Unload) -> None:
-        carry_out = self._load(move.model) if isinstance(move, Load) else self._unload(move.model, move.why)
-        self._move = asyncio.create_task(carry_out, name=f"move {move.model}")
+    def _drain(self, decided: Plan) -> None:
+        moving = self._moving.model if self._moving else None
+        for model, slot in self.slots.items():
+            if model == moving:
+                continue
+            if model in decided.draining and slot.view.state is EngineState.READY:
+                self.slots.set(slot, state=EngineState.DRAINING)
+            elif model not in decided.draining and slot.view.state is EngineState.DRAINING:
+                self.slots.set(slot, state=EngineState.READY)
+        for lease in self._leases.values():
+            if lease.models & decided.preempt:
+                lease.preempted.set()
+
+    def _start_move(self, move: Move) -> None:
+        self._moving, self._move_began = move, self.clock()
+        self._move = asyncio.create_task(
+            self._hands.do(self.slots[move.model], move, self.rules.may_sleep), name=f"move {move.model}"
+        )
         self._move.add_done_callback(self._moved)
 
     def _moved(self, task: asyncio.Task[None]) -> None:
-        self._move = None
+        move, self._move, self._moving = self._moving, None, None
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("a move failed: %r", error)
+            log.error("a move failed: %s", type(error).__name__)
+        if move is not None:
+            self._after(self.slots[move.model], move)
+        if self._switching and all(self.slots[m].view.usable for m in self._switching):
+            self._landed = self.clock()
+        self.slots.reckon(self.capacity)
         self._wake.set()
         self._on_change()
 
-    async def _load(self, model: str) -> None:
-        slot = self.slots[model]
-        slot.engine = self._make(slot.spec)
-        slot.since = began = self.clock()
-        self._set(model, state=EngineState.LOADING, why="")
-        log.info("loading %s", model)
-        try:
-            async with asyncio.timeout(self._load_timeout):
-                await slot.engine.load()
-        except (LoadError, TimeoutError) as error:
-            why = error.why if isinstance(error, LoadError) else f"not ready after {self._load_timeout:.0f} s"
-            await self._fail(slot, model, why)
-            return
-        finally:
-            if model in self._wanted:
-                self._wanted.remove(model)
-        took = self.clock() - began
-        slot.failures = 0
-        slot.loads += 1
-        learnt = took if slot.loads == 1 else 0.5 * slot.view.load_s + 0.5 * took
-        self._set(model, state=EngineState.READY, load_s=learnt, last_used=self.clock())
-        log.info("loaded %s in %.1f s", model, took)
+    def _after(self, slot: Slot, move: Move) -> None:
+        """A load or wake that an operator asked for and that failed is not tried again for the asking."""
+        if slot.view.state is EngineState.FAILED and isinstance(move, (Load, Wake)):
+            for wish in [w for w in self._wishes if w.model == slot.spec.id and w.kind in ("load", "wake")]:
+                self._wishes.remove(wish)
+                self.operations.end(wish.id, "failed", slot.view.why)
 
-    async def _fail(self, slot: Slot, model: str, why: str) -> None:
-        assert slot.engine is not None
-        await slot.engine.unload()
-        slot.engine = None
-        slot.failures += 1
-        wait = min(self._backoff * 2 ** (slot.failures - 1), 3600.0)
-        self._set(model, state=EngineState.FAILED, failed_until=self.clock() + wait, why=why)
-        log.error("%s failed to load, next try in %.0f s at the earliest: %s", model, wait, why)
-
-    async def _unload(self, model: str, why: str) -> None:
-        slot = self.slots[model]
-        engine, slot.engine = slot.engine, None
-        self._set(model, state=EngineState.STOPPING)
-        log.info("unloading %s: %s", model, why)
-        try:
-            if engine is not None:
-                await engine.unload()
-        finally:
-            self._set(model, state=EngineState.COLD)
-
-    def _set(self, model: str, **changes: object) -> None:
-        slot = self.slots[model]
-        slot.view = replace(slot.view, **changes)  # type: ignore[arg-type]
+    def _state_changed(self) -> None:
         self._wake.set()
-        if "state" in changes:
-            self._on_change()
+        self._on_change()

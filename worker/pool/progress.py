@@ -5,10 +5,13 @@ Never per side: which of two models was already in memory would tell them apart.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from worker.pool import line
 from worker.pool.states import EngineState, EngineView, PoolState, Waiter
+
+_COMING = (EngineState.STARTING, EngineState.LOADING, EngineState.WAKING, EngineState.VERIFYING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,26 +30,31 @@ class Loading:
     eta_s: float | None
 
 
-def progress(
-    state: PoolState, waiter: Waiter, line: Sequence[Waiter], since: Mapping[str, float], now: float
-) -> Queued | Loading:
-    """``since``: when each model's current load began, on the clock of ``now``."""
+def progress(state: PoolState, waiter: Waiter, waiting: Sequence[Waiter], now: float) -> Queued | Loading:
+    """``waiting`` in order of arrival, ``waiter`` among them."""
+    owed = [state.engines[m] for m in waiter.owed if m in state.engines]
+    total = sum(e.costs.load_s for e in owed)
+    done = sum(_done(e, now) for e in owed)
+    if done > 0 and total > 0:
+        left = max(total - done, 1.0)
+        return Loading(min(round(done / total * 20) / 20, 0.95), float(round(left)))
+    groups = line.groups(waiting)
+    return Queued(_position(state, groups, waiter), float(max(round(line.eta_s(state, groups, waiter.models, now)), 1)))
+
+
+def _position(state: PoolState, groups: list[line.Group], waiter: Waiter) -> int:
     ahead = 0
-    for other in line:
-        if other.job == waiter.job:
-            break
-        ahead += 1
-    owed = [state.engines[m] for m in waiter.owed]
-    total = sum(e.load_s for e in owed)
-    done = sum(_done(e, since[e.model], now) for e in owed)
-    eta = round(max(total - done, 1.0))
-    if done <= 0:
-        return Queued(ahead + 1, float(eta) if ahead == 0 else None)
-    return Loading(min(round(done / total * 20) / 20, 0.95), float(eta))
+    for group in line.in_line(state, groups):
+        if group.models == waiter.models:
+            return ahead + 1 + sum(w.since < waiter.since for w in group.jobs)
+        ahead += len(group.jobs)
+    return ahead + 1
 
 
-def _done(engine: EngineView, since: float, now: float) -> float:
-    """Seconds of the engine's loading that are behind us, never all of them before it is ready."""
-    if engine.state is EngineState.READY:
-        return engine.load_s
-    return min(now - since, engine.load_s * 0.95) if engine.state is EngineState.LOADING else 0.0
+def _done(engine: EngineView, now: float) -> float:
+    """Seconds of the engine's coming that are behind us, never all of them before it is ready."""
+    if engine.usable:
+        return engine.costs.load_s
+    if engine.state not in _COMING:
+        return 0.0
+    return min(now - engine.since, engine.costs.load_s * 0.95)

@@ -12,9 +12,10 @@ import pytest
 from tests.worker.conftest import Hand
 from worker.contract.catalog import Catalog
 from worker.errors import AdminError, ModelUnavailable
+from worker.pool.desk import Desk
 from worker.pool.pool import Pool
 from worker.pool.progress import Loading, Queued
-from worker.pool.states import EngineState
+from worker.pool.states import Costs, EngineState
 
 
 class Clock:
@@ -53,8 +54,8 @@ def state(pool: Pool, model: str) -> EngineState:
 
 def test_a_lease_loads_both_models_and_holds_them(catalog: Catalog, hand: Hand) -> None:
     async def body(pool: Pool, clock: Clock) -> None:
-        async with pool.lease("1", ["ant", "bee"]) as engines:
-            assert set(engines) == {"ant", "bee"}
+        async with pool.lease("1", ["ant", "bee"]) as lease:
+            assert set(lease.contenders) == {"ant", "bee"}
             assert [pool.slots[m].view.leases for m in ("ant", "bee")] == [1, 1]
         assert [pool.slots[m].view.leases for m in ("ant", "bee")] == [0, 0]
 
@@ -140,8 +141,11 @@ def test_a_dead_engine_is_replaced_before_the_next_lease(catalog: Catalog, hand:
     async def body(pool: Pool, clock: Clock) -> None:
         async with pool.lease("1", ["ant", "bee"]):
             hand.last("ant").alive = False
-        async with pool.lease("2", ["ant", "bee"]) as engines:
-            assert engines["ant"].alive
+        await until(lambda: state(pool, "ant") is EngineState.FAILED)
+        assert pool.slots["ant"].view.why == "its process died"
+        clock.now = 1.0
+        async with pool.lease("2", ["ant", "bee"]) as lease:
+            assert lease.contenders["ant"].engine.alive
         assert len(hand.made["ant"]) == 2
 
     run(catalog, hand, body)
@@ -152,7 +156,7 @@ def test_progress_tells_queue_then_loading_and_never_goes_back(catalog: Catalog,
 
     async def body(pool: Pool, clock: Clock) -> None:
         for model in ("ant", "bee"):
-            pool._set(model, load_s=10.0)
+            pool.change(pool.slots[model], costs=Costs(load_s=10.0))
         task = asyncio.create_task(pool.lease("1", ["ant", "bee"]).__aenter__())
         await until(lambda: "ant" in hand.made)
         assert isinstance(pool.progress("1"), Queued)
@@ -184,14 +188,14 @@ def test_preloaded_models_are_ready_before_anybody_asks(catalog: Catalog, hand: 
 
 def test_operators_load_and_unload_and_are_told_why_not(catalog: Catalog, hand: Hand) -> None:
     async def body(pool: Pool, clock: Clock) -> None:
-        assert pool.load("cat") == "cat will load"
+        desk = Desk(pool)
+        assert desk.load("cat").detail == "cat will load"
         await until(lambda: state(pool, "cat") is EngineState.READY and pool.settled)
         with pytest.raises(AdminError, match="no model 'fox' in the catalog; there are: ant, bee, cat, dog"):
-            pool.load("fox")
+            desk.load("fox")
         async with pool.lease("1", ["cat", "dog"]):
-            with pytest.raises(AdminError, match="cat serves 1 battles"):
-                pool.unload("cat")
-        assert pool.unload("cat") == "cat unloads"
+            assert desk.unload("cat").detail == "cat unloads when its battle has ended"
+            assert state(pool, "cat") is EngineState.DRAINING
         await until(lambda: state(pool, "cat") is EngineState.COLD)
 
     run(catalog, hand, body)

@@ -1,0 +1,106 @@
+"""Whom to put away, and how deep: memory in both ledgers and the places of ``capacity``.
+
+Least recently used first, weighed by what it costs to bring an engine back: one that loads in two seconds goes before
+one that takes twenty and has rested ten times as long. Never a pinned engine, never one that serves somebody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from worker.memory import NOTHING, Bytes, Tier
+from worker.pool.states import EngineState, EngineView, Move, PoolState, Sleep, Unload
+
+
+def together(state: PoolState, ledgers: Bytes, models: Iterable[str]) -> bool:
+    """Whether all of ``models`` can be in memory at once, with everything else put away but the pinned engines."""
+    wanted = set(models)
+    stay = [e for e in state.engines.values() if (e.model in wanted or e.pinned) and not e.elsewhere]
+    held = sum((e.footprint.resident for e in stay), NOTHING)
+    return len(stay) <= state.capacity and held.fits(ledgers)
+
+
+def leave_for(state: PoolState, ledgers: Bytes, models: Iterable[str], now: float) -> list[EngineView] | None:
+    """The engines that must go so that ``models`` fit: few, and the least worth keeping. None: nothing helps."""
+    wanted = set(models)
+    others = [e for e in state.engines.values() if e.model not in wanted and not e.elsewhere]
+    asleep = sorted((e for e in others if e.state is EngineState.SLEEPING), key=lambda e: (e.last_used, e.model))
+    awake = sorted((e for e in others if e.resident and not e.pinned), key=lambda e: _worth(e, now))
+    gone: list[EngineView] = []
+    for candidate in [*asleep, *awake]:
+        if _fits(state, ledgers, wanted, gone):
+            break
+        gone.append(candidate)
+    if not _fits(state, ledgers, wanted, gone):
+        return None
+    for spare in reversed(list(gone)):
+        rest = [e for e in gone if e is not spare]
+        if _fits(state, ledgers, wanted, rest):
+            gone = rest
+    return sorted(gone, key=lambda e: _worth(e, now))
+
+
+def room_now(state: PoolState, ledgers: Bytes, engine: EngineView) -> bool:
+    """Whether ``engine`` can be brought up without anything going first."""
+    places = sum(e.resident for e in state.engines.values() if e.model != engine.model)
+    held = state.reserved - engine.reserved + engine.reserved.most(engine.footprint.resident)
+    return engine.elsewhere or (places < state.capacity and held.fits(ledgers))
+
+
+def put_away(state: PoolState, ledgers: Bytes, victim: EngineView, room_for: Bytes, why: str) -> Move:
+    """The deepest rest from which ``victim`` returns soonest and that still leaves ``room_for`` what comes next.
+
+    Where the ledger of the host is full of others asleep for longer, the oldest of them goes for good first.
+    """
+    offered: tuple[Tier, ...] = ("l1", "l2")
+    if victim.state is EngineState.SLEEPING:
+        return Unload(victim.model, why)
+    for tier in offered:
+        asleep = victim.footprint.asleep(tier)
+        if asleep is None:
+            continue
+        if _sleeps_in(state, ledgers, victim, asleep, room_for, ()):
+            return Sleep(victim.model, tier, why)
+        older = [
+            e
+            for e in state.engines.values()
+            if e.state is EngineState.SLEEPING and not e.pinned and e.last_used < victim.last_used
+        ]
+        if older and _sleeps_in(state, ledgers, victim, asleep, room_for, older):
+            oldest = min(older, key=lambda e: (e.last_used, e.model))
+            return Unload(oldest.model, f"room for {victim.model} to sleep")
+    return Unload(victim.model, why)
+
+
+def surplus(state: PoolState, ledgers: Bytes, spare: Callable[[EngineView], bool], now: float) -> EngineView | None:
+    """An idle engine to put away because capacity was lowered or engines turned out larger than reckoned."""
+    places = sum(e.resident for e in state.engines.values())
+    if places <= state.capacity and state.reserved.fits(ledgers):
+        return None
+    idle = [e for e in state.engines.values() if e.state is EngineState.READY and spare(e)]
+    asleep = [e for e in state.engines.values() if e.state is EngineState.SLEEPING]
+    if places <= state.capacity and asleep:
+        return min(asleep, key=lambda e: (e.last_used, e.model))
+    return min(idle, key=lambda e: _worth(e, now)) if idle else None
+
+
+def _sleeps_in(
+    state: PoolState, ledgers: Bytes, victim: EngineView, asleep: Bytes, room_for: Bytes, without: Iterable[EngineView]
+) -> bool:
+    """Both while it falls asleep and after, with what comes next in place."""
+    rest = state.reserved - victim.reserved - sum((e.reserved for e in without), NOTHING)
+    return (rest + victim.reserved.most(asleep)).fits(ledgers) and (rest + asleep + room_for).fits(ledgers)
+
+
+def _fits(state: PoolState, ledgers: Bytes, wanted: set[str], gone: list[EngineView]) -> bool:
+    left = {e.model for e in gone}
+    stay = [e for m, e in state.engines.items() if m not in left and m not in wanted]
+    come = [state.engines[m] for m in wanted if not state.engines[m].elsewhere]
+    held = sum((e.reserved for e in stay), NOTHING)
+    held += sum((e.reserved.most(e.footprint.resident) for e in come), NOTHING)
+    return sum(e.resident for e in stay) + len(come) <= state.capacity and held.fits(ledgers)
+
+
+def _worth(engine: EngineView, now: float) -> tuple[bool, float, float, str]:
+    rested = now - engine.last_used
+    return engine.leases > 0, -rested / max(engine.costs.load_s, 0.1), engine.last_used, engine.model

@@ -5,7 +5,8 @@
     WorkerError
      ├── EngineError            one engine, named by its model
      │    ├── LoadError         it could not be brought up
-     │    └── EngineDied        it stopped while generating
+     │    ├── EngineDied        it stopped while generating
+     │    └── EngineRefused     it is well and would not answer this one request
      ├── PromptError            this prompt cannot be answered by this model
      │    └── ContextOverflow
      ├── Refused                the pool refuses a lease
@@ -40,6 +41,10 @@ class LoadError(EngineError):
 
 class EngineDied(EngineError):  # noqa: N818
     """The engine stopped while it had requests."""
+
+
+class EngineRefused(EngineError):  # noqa: N818
+    """The engine is well but would not answer this request: too many at once, a fault of its own. Others may go on."""
 
 
 class PromptError(WorkerError):

@@ -62,7 +62,7 @@ class Engine(Protocol):
     ) -> AsyncGenerator[Piece, None]:
         """Stream one answer as ``contender`` (an adapter's entry; default the engine's own); closing it stops it.
 
-        Raises PromptError, EngineDied.
+        Raises PromptError, EngineDied, EngineRefused.
         """
         ...
 
@@ -98,6 +98,10 @@ def engine_factory(models_dir: Path) -> EngineFactory:
             from worker.engines.echo import EchoEngine
 
             return EchoEngine(order)
+        if order.spec.engine == "remote":
+            from worker.engines.remote import RemoteEngine
+
+            return RemoteEngine(order)
         from worker.engines.vllm import VllmEngine
 
         return VllmEngine(order, models_dir)

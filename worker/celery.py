@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from celery import Celery, bootsteps
 from celery.signals import worker_shutting_down
@@ -16,6 +16,10 @@ from worker.contract.brokers import broker_url
 from worker.contract.jobs import QUEUE_BATTLES, QUEUE_RECORDS, private
 from worker.errors import SettingsError
 from worker.settings import WorkerSettings
+
+if TYPE_CHECKING:
+    from worker.contract.catalog import Catalog
+    from worker.models.fitting import Fit
 
 log = logging.getLogger(__name__)
 
@@ -58,16 +62,12 @@ class RuntimeStep(bootsteps.StartStopStep):  # type: ignore[misc]
         worker.arena = None
 
     def start(self, worker: Any) -> None:
-        from worker.contract.catalog import CatalogError, load_catalog
         from worker.engines import engine_factory
         from worker.runtime import Runtime
 
-        try:
-            catalog = load_catalog(_settings.catalog)
-        except CatalogError as error:
-            log.critical("%s", error)
-            raise SystemExit(1) from None
-        worker.arena = Runtime(_settings, catalog, engine_factory(_settings.models_dir), _send, worker.hostname)
+        catalog, fit = _catalog()
+        make_engine = engine_factory(_settings.models_dir)
+        worker.arena = Runtime(_settings, catalog, fit, make_engine, _send, worker.hostname)
         app.arena = worker.arena
         worker_shutting_down.connect(lambda **_: worker.arena.leave(), weak=False)
         worker.arena.start()
@@ -77,6 +77,31 @@ class RuntimeStep(bootsteps.StartStopStep):  # type: ignore[misc]
             worker.arena.stop()
 
     terminate = stop
+
+
+def _catalog() -> tuple[Catalog, Fit]:
+    """The catalog and how it fits this machine; ends the worker with one readable line when it cannot be served."""
+    from worker.contract.catalog import CatalogError, load_catalog
+    from worker.models.fitting import plan_for
+
+    try:
+        catalog = load_catalog(_settings.catalog)
+        fit = plan_for(
+            catalog,
+            _settings.models_dir,
+            capacity=_settings.max_resident,
+            gpu_memory=_settings.gpu_memory,
+            host_memory=_settings.host_memory,
+            sleep=_settings.sleep,
+        )
+    except (CatalogError, SettingsError) as error:
+        log.critical("%s", error)
+        raise SystemExit(1) from None
+    for problem in fit.problems:
+        log.log(logging.CRITICAL if problem in fit.impossible else logging.WARNING, "%s", problem)
+    if fit.impossible:
+        raise SystemExit(1)
+    return catalog, fit
 
 
 def _send(task: str, args: tuple[Any, ...]) -> None:

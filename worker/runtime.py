@@ -28,6 +28,10 @@ from worker.contract.catalog import Catalog
 from worker.contract.events import CancelledBy
 from worker.contract.jobs import RECORDS_STARTED, BattleJob, BattleResult, task_id
 from worker.engines import EngineFactory
+from worker.models.fitting import Fit
+from worker.pool.learnt import LearntSizes, first_to_load
+from worker.pool.meter import Meter, NoMeter
+from worker.pool.outlook import outlook
 from worker.pool.pool import Pool
 from worker.pool.states import EngineState, Rules
 from worker.settings import WorkerSettings
@@ -53,10 +57,19 @@ class Runtime:
     """``start`` once, ``run_battle`` from any thread, ``stop`` once."""
 
     def __init__(
-        self, settings: WorkerSettings, catalog: Catalog, make_engine: EngineFactory, send: Send, name: str
+        self,
+        settings: WorkerSettings,
+        catalog: Catalog,
+        fit: Fit,
+        make_engine: EngineFactory,
+        send: Send,
+        name: str,
+        meter: Meter | None = None,
     ) -> None:
         self.settings = settings
         self.catalog = catalog
+        self.fit = fit
+        self._meter = meter or NoMeter()
         self.name = name
         self._make_engine = make_engine
         self._send = send
@@ -93,13 +106,16 @@ class Runtime:
                 drain_limit_s=s.drain_limit_s,
                 idle_ttl_s=s.idle_ttl_s,
                 queue_bound=s.queue_bound,
+                may_sleep=self.fit.scene.may_sleep,
             ),
+            ledgers=self.fit.scene.budget,
+            sizes=LearntSizes(self.fit, s.models_dir),
+            meter=self._meter,
             fail_backoff_s=s.fail_backoff_s,
             load_timeout_s=s.load_timeout_s,
             on_change=self._changed.set,
         )
-        preload = self.catalog.ids[: s.max_resident] if s.preload is None else s.preload
-        self.pool.start(preload)
+        self.pool.start(first_to_load(self.fit) if s.preload is None else s.preload)
         self._tasks = [asyncio.create_task(self._report_always()), asyncio.create_task(self._watch_cancels())]
 
     def leave(self) -> None:
@@ -217,29 +233,37 @@ class Runtime:
 
     def residency(self) -> residency.Residency:
         """What this worker tells the rest of the arena."""
-        slots = self.pool.slots
-        self._preloaded = self._preloaded or self.pool.settled
-        now = self.pool.clock()
+        pool = self.pool
+        self._preloaded = self._preloaded or pool.settled
+        now = pool.clock()
+        catalog = pool.slots.catalog
+        state = pool.state()
+        here = {m: e for m in catalog.ids if (e := state.engines.get(catalog.engine_of(m))) is not None}
+        ahead = outlook(state, pool.queue(), pool.ledgers, now, pool.rules, here, catalog.engine_of)
 
         def having(*states: EngineState) -> tuple[str, ...]:
-            return tuple(sorted(m for m, s in slots.items() if s.view.state in states))
+            return tuple(sorted(m for m, e in here.items() if e.state in states))
 
         return residency.Residency(
             worker=self.name,
             at=time.time(),
             accepting=self._preloaded and not self._leaving,
-            capacity=self.pool.capacity,
-            models=tuple(slots),
-            ready=having(EngineState.READY),
-            loading=having(EngineState.LOADING),
+            capacity=pool.capacity,
+            models=tuple(here),
+            ready=having(EngineState.READY, EngineState.DRAINING),
+            loading=having(EngineState.STARTING, EngineState.LOADING, EngineState.WAKING, EngineState.VERIFYING),
+            sleeping=having(EngineState.SLEEPING),
             failed={
-                m: s.view.why
-                for m, s in slots.items()
-                if s.view.state is EngineState.FAILED and s.view.failed_until > now
+                m: e.why
+                for m, e in here.items()
+                if e.state is EngineState.FAILED and e.failed_until - now > pool.rules.patience_s
             },
-            running=len(self.running) - self.pool.waiting,
-            waiting=self.pool.waiting,
+            running=len(self.running) - pool.waiting,
+            waiting=pool.waiting,
             queue_bound=self.settings.queue_bound,
+            eta_s=min(ahead.eta.values(), default=None),
+            eta={residency.pair_key(*pair): s for pair, s in ahead.eta.items()},
+            refuses={residency.pair_key(*pair): s for pair, s in ahead.refuses.items()},
         )
 
     async def _report_always(self) -> None:

@@ -43,6 +43,7 @@ class HandEngine:
     unloads: int = 0
     slept: list[Tier] = field(default_factory=list)
     fail_wake: str = ""
+    verified: int = 0
 
     async def start(self) -> None: ...
 
@@ -53,7 +54,8 @@ class HandEngine:
         if self.fail_wake:
             raise EngineError(self.spec.id, self.fail_wake)
 
-    async def verify(self) -> None: ...
+    async def verify(self) -> None:
+        self.verified += 1
 
     def held(self) -> Bytes | None:
         return None
@@ -81,6 +83,7 @@ class Hand:
 
     auto: bool = True
     made: dict[str, list[HandEngine]] = field(default_factory=dict)
+    orders: dict[str, list[EngineOrder]] = field(default_factory=dict)
     fail: dict[str, str] = field(default_factory=dict)
 
     def __call__(self, order: EngineOrder) -> HandEngine:
@@ -89,6 +92,7 @@ class Hand:
         if self.auto:
             engine.loaded.set()
         self.made.setdefault(spec_.id, []).append(engine)
+        self.orders.setdefault(spec_.id, []).append(order)
         return engine
 
     def last(self, model: str) -> HandEngine:

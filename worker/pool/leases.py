@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 
@@ -40,6 +41,26 @@ class Lease:
     @property
     def engines(self) -> list[Engine]:
         return [c.engine for c in self.contenders.values()]
+
+
+class Answers:
+    """How long battles lately held their leases: what a drain, and a wait, are reckoned by. Seconds."""
+
+    def __init__(self, limit_s: float) -> None:
+        self._limit = limit_s
+        self._held: deque[float] = deque(maxlen=100)
+
+    def add(self, seconds: float) -> None:
+        self._held.append(seconds)
+
+    @property
+    def longest_s(self) -> float:
+        """With a quarter to spare, never above the drain limit; a quarter of that before the first answer."""
+        return min(1.25 * max(self._held), self._limit) if self._held else self._limit / 4
+
+    @property
+    def typical_s(self) -> float:
+        return sum(self._held) / len(self._held) if self._held else self._limit / 8
 
 
 @dataclass(slots=True)

@@ -2,11 +2,15 @@
 
 The promise: every admitted job starts within ``max_wait + drain limit + one switch of its whole pair``. Jobs for the
 same models form a group; groups are served one after the other, the one with the oldest job first. Serving a group
-costs a *step*: the drain of the engines in its way, the switch, and one drain more for every round its jobs need
-because an engine seats only so many. So each group has a latest moment at which the line before it must begin to move:
-a newcomer for whom there is none is refused at once, and when the earliest of them comes, the head of the line is
-served whatever else is going on. A drain is reckoned at the longest answer seen lately; where the line has no slack
-left it is also held to that, and to the drain limit in any case.
+costs a *step*: the drain of the engines in its way, the moves for those of its engines that the group before it has
+not left in memory, and the rounds its jobs need because an engine seats only so many. So each group has a latest
+moment at which the line before it must begin to move: a newcomer for whom there is none is refused at once, and when
+the earliest of them comes, the head of the line is served whatever else is going on.
+
+A drain is reckoned at the longest answer seen lately; of many rounds all but one at the average answer, since nobody
+is refused for a run of longest answers that never comes. Where answers turn out longer than reckoned and no slack is
+left, drains and rounds are held to the reckoning (plan.py preempts), and a drain to its limit in any case: the promise
+rests on that, not on the averages.
 """
 
 from __future__ import annotations
@@ -55,8 +59,8 @@ def local(state: PoolState, models: Iterable[str]) -> list[EngineView]:
 def switch_s(state: PoolState, models: Iterable[str]) -> float:
     """Seconds, as measured, to put other engines away and bring all of ``models`` up from nothing."""
     up = local(state, models)
-    away = sorted((max(e.costs.unload_s, e.costs.sleep_s) for e in state.engines.values()), reverse=True)
-    return sum(e.costs.load_s for e in up) + sum(away[: len(up)])
+    away = sorted((_away_s(e) for e in state.engines.values()), reverse=True)
+    return _load_s(up) + sum(away[: len(up)])
 
 
 def bound_s(state: PoolState, models: Iterable[str], rules: Rules) -> float:
@@ -69,10 +73,12 @@ def seats(state: PoolState, models: Iterable[str]) -> int:
     return max(min((state.engines[m].seats for m in models), default=1), 1)
 
 
-def step_s(state: PoolState, group: Group, rules: Rules) -> float:
-    """Longest time from the moment a group's turn comes until its last job has started."""
-    drain = min(state.answer_s, rules.drain_limit_s)
-    return ceil(len(group.jobs) / seats(state, group.models)) * drain + switch_s(state, group.models)
+def step_s(state: PoolState, group: Group, up: frozenset[str], rules: Rules) -> float:
+    """Longest time from the moment a group's turn comes until its last job has started. ``up``: in memory by then."""
+    at_once = seats(state, group.models)
+    missing = [e for e in local(state, group.models) if e.model not in up]
+    away = switch_s(state, group.models) - _load_s(local(state, group.models)) if missing else 0.0
+    return _drain_s(state, rules) + _load_s(missing) + away + _rounds_s(state, len(group.jobs), at_once, at_once, rules)
 
 
 def slack_s(
@@ -89,19 +95,63 @@ def slack_s(
     ``drained``: as if the engines in the way of the begun switch were idle now. ``first``: as if that group were served
     before the others.
     """
-    ahead = state.move_left_s if state.switching is None else 0.0
-    least = float("inf")
     order = in_line(state, waiting)
     if first is not None:
         order.sort(key=lambda g: g.models != first.models)
+    begun = bool(order) and order[0].models == state.switching
+    ahead = 0.0 if begun else state.move_left_s
+    up = frozenset(e.model for e in state.engines.values() if e.usable)
+    least = float("inf")
     for group in order:
-        step = step_s(state, group, rules)
-        if group.models == state.switching:
-            spent = now - state.begun
-            step = step - min(state.answer_s, rules.drain_limit_s) if drained else max(step - spent, 0.0)
-        ahead += step
+        if group.models == state.switching and begun:
+            ahead += _left_s(state, group, now, rules, drained=drained)
+        else:
+            ahead += step_s(state, group, up, rules)
+        up = group.models
         least = min(least, group.oldest + bound_s(state, group.models, rules) - now - ahead)
     return least
+
+
+def _left_s(state: PoolState, group: Group, now: float, rules: Rules, *, drained: bool) -> float:
+    """What remains of the step of the group that memory turns to already."""
+    engines = local(state, group.models)
+    at_once = seats(state, group.models)
+    missing = [e for e in engines if not e.usable]
+    if not missing:
+        taken = max((state.engines[m].leases for m in group.models), default=0)
+        free = at_once if drained else max(at_once - taken, 0)
+        return _rounds_s(state, len(group.jobs), free, at_once, rules)
+    inside = {e.model for e in engines}
+    others = [e for e in state.engines.values() if e.resident and e.model not in inside and e.model != state.moving]
+    away = sorted((_away_s(e) for e in others), reverse=True)[: len(engines)]
+    moves = state.move_left_s + _load_s(e for e in missing if e.model != state.moving) + sum(away)
+    drain = 0.0
+    if not drained and any(e.leases for e in others):
+        drain = max(_drain_s(state, rules) - (now - state.begun), 0.0)
+    shared = _drain_s(state, rules) if any(e.leases for e in engines) and not drained else 0.0
+    return max(drain + moves, shared) + _rounds_s(state, len(group.jobs), at_once, at_once, rules)
+
+
+def _drain_s(state: PoolState, rules: Rules) -> float:
+    return min(state.answer_s, rules.drain_limit_s)
+
+
+def _rounds_s(state: PoolState, jobs: int, free: int, at_once: int, rules: Rules) -> float:
+    """Until the last of ``jobs`` has a seat, where ``free`` of ``at_once`` seats are free and each serves one by one."""
+    late = jobs - free
+    if late <= 0:
+        return 0.0
+    drain = _drain_s(state, rules)
+    typical = min(state.typical_s, drain)
+    return min(ceil(late / at_once) * drain, drain + (late - 1) / at_once * typical)
+
+
+def _load_s(engines: Iterable[EngineView]) -> float:
+    return sum(e.costs.load_s for e in engines)
+
+
+def _away_s(engine: EngineView) -> float:
+    return max(engine.costs.unload_s, engine.costs.sleep_s)
 
 
 def retry_s(state: PoolState, waiting: Sequence[Group], rules: Rules, now: float) -> float:

@@ -18,7 +18,7 @@ from worker.memory import NOTHING, Tier
 from worker.pool.meter import Meter
 from worker.pool.sizes import Sizes
 from worker.pool.slots import Slot
-from worker.pool.states import Costs, EngineState, Load, Move, Sleep, Unload
+from worker.pool.states import EngineState, Load, Move, Sleep, Unload
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ class Hands:
         slot.failures = 0
         slot.loads += 1
         self._measure(slot)
-        self._learn(slot, load_s=_average(slot.view.costs.load_s, took, slot.loads))
+        self._learn(slot, slot.loads, load_s=took)
         self._set(slot, state=EngineState.READY, last_used=self._clock(), reserved=slot.view.footprint.resident)
         self._meter.loaded(model, took)
         log.info("loaded %s in %.1f s", model, took)
@@ -104,7 +104,7 @@ class Hands:
             return
         took = self._clock() - began
         slot.wakes += 1
-        self._learn(slot, wake_s=_average(slot.view.costs.wake_s, took, slot.wakes))
+        self._learn(slot, slot.wakes, wake_s=took)
         self._set(slot, state=EngineState.READY, tier=None, last_used=self._clock(), reserved=resident)
         self._meter.woke(slot.spec.id, tier, took)
         log.info("woke %s (%s) in %.1f s", slot.spec.id, tier, took)
@@ -129,7 +129,8 @@ class Hands:
                 self._offer_no_sleep(slot)
             else:
                 self._set(slot, footprint=replace(slot.view.footprint, **{tier: held}))
-        self._learn(slot, sleep_s=_average(slot.view.costs.sleep_s, took, 1 + slot.wakes))
+                self._sizes.learn(slot.spec, slot.kv_bytes, {tier: held}, {})
+        self._learn(slot, 1 + slot.wakes, sleep_s=took)
         self._set(slot, state=EngineState.SLEEPING, tier=tier, reserved=asleep)
         self._meter.slept(slot.spec.id, tier, took)
         log.info("%s sleeps (%s) after %.1f s: %s", slot.spec.id, tier, took, why)
@@ -143,7 +144,7 @@ class Hands:
         log.info("unloading %s: %s", slot.spec.id, why)
         await self._end(slot)
         took = self._clock() - began
-        self._learn(slot, unload_s=_average(slot.view.costs.unload_s, took, slot.loads))
+        self._learn(slot, slot.loads, unload_s=took)
         self._set(slot, state=EngineState.COLD, tier=None, reserved=NOTHING)
         self._meter.unloaded(slot.spec.id, why, took)
 
@@ -174,14 +175,15 @@ class Hands:
         if held is not None:
             measured = self._sizes.measured(slot.spec, slot.kv_bytes, held, slot.view.footprint)
             self._set(slot, footprint=measured)
+            self._sizes.learn(slot.spec, slot.kv_bytes, {"resident": measured.resident}, {})
 
     def _offer_no_sleep(self, slot: Slot) -> None:
         self._set(slot, footprint=replace(slot.view.footprint, l1=None, l2=None))
 
-    def _learn(self, slot: Slot, **seconds: float) -> None:
-        costs: Costs = replace(slot.view.costs, **seconds)
-        self._set(slot, costs=costs)
-        self._sizes.learn(slot.spec, slot.kv_bytes, slot.view.footprint, costs)
+    def _learn(self, slot: Slot, times: int, **seconds: float) -> None:
+        known = {name: _average(getattr(slot.view.costs, name), took, times) for name, took in seconds.items()}
+        self._set(slot, costs=replace(slot.view.costs, **known))
+        self._sizes.learn(slot.spec, slot.kv_bytes, {}, seconds)
 
 
 def _average(known: float, took: float, times: int) -> float:

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -19,15 +19,16 @@ from worker.contract.catalog import Catalog
 from worker.engines import EngineFactory
 from worker.errors import ModelUnavailable
 from worker.memory import NO_LIMIT, Bytes
-from worker.pool.leases import Contender, Lease, Waiting
+from worker.pool.leases import Answers, Contender, Lease, Waiting
 from worker.pool.meter import Meter, NoMeter
+from worker.pool.mover import Mover
 from worker.pool.moves import Hands
 from worker.pool.operations import Operations
 from worker.pool.plan import plan
 from worker.pool.progress import Loading, Queued, progress
 from worker.pool.sizes import Sizes, StatedSizes
 from worker.pool.slots import Slot, Slots
-from worker.pool.states import EngineState, Load, Move, Plan, PoolState, Rules, Sleep, Waiter, Wake, Wish
+from worker.pool.states import EngineState, Load, Move, Plan, PoolState, Rules, Waiter, Wake, Wish
 
 log = logging.getLogger(__name__)
 
@@ -82,13 +83,11 @@ class Pool:
         )
         self._waiting: dict[str, Waiting] = {}
         self._leases: dict[str, Lease] = {}
-        self._answers: deque[float] = deque(maxlen=100)
+        self._answers = Answers(self.rules.drain_limit_s)
+        self._mover = Mover(clock, self._moved)
         self._wishes: list[Wish] = []
         self._switching: frozenset[str] | None = None
         self._begun = self._landed = 0.0
-        self._move: asyncio.Task[None] | None = None
-        self._moving: Move | None = None
-        self._move_began = 0.0
         self._closing = False
         self._ticker: asyncio.Task[None] | None = None
 
@@ -106,10 +105,7 @@ class Pool:
         self._closing = True
         if self._ticker is not None:
             self._ticker.cancel()
-        if self._move is not None:
-            self._move.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._move
+        await self._mover.stop()
         for waiting in list(self._waiting.values()):
             if waiting.open:
                 waiting.granted.set_exception(ModelUnavailable("*", "the worker is stopping"))
@@ -150,7 +146,7 @@ class Pool:
     def _give_back(self, job: str) -> None:
         lease = self._leases.pop(job)
         now = self.clock()
-        self._answers.append(now - lease.since)
+        self._answers.add(now - lease.since)
         for model in lease.models:
             slot = self.slots[model]
             if slot.engine is not None and slot.engine.alive and slot.engine in lease.engines:
@@ -170,7 +166,7 @@ class Pool:
     @property
     def settled(self) -> bool:
         """Every load asked for at start or by an operator has succeeded or failed."""
-        return self._move is None and not any(w.kind in ("load", "wake") for w in self._wishes)
+        return self._mover.moving is None and not any(w.kind in ("load", "wake") for w in self._wishes)
 
     @property
     def waiting(self) -> int:
@@ -190,17 +186,16 @@ class Pool:
         for model, slot in self.slots.items():
             dead = slot.engine is not None and slot.view.held and not slot.engine.alive
             engines[model] = replace(slot.view, alive=not dead)
-        longest = 1.25 * max(self._answers) if self._answers else self.rules.drain_limit_s / 4
         return PoolState(
             engines,
             self.capacity,
-            moving=self._moving.model if self._moving else None,
+            moving=self._mover.model,
             switching=self._switching,
             begun=self._begun,
             landed=self._landed,
-            move_left_s=self._move_left(),
-            answer_s=min(longest, self.rules.drain_limit_s),
-            typical_s=sum(self._answers) / len(self._answers) if self._answers else self.rules.drain_limit_s / 8,
+            move_left_s=self._mover.left_s(lambda model: self.slots[model].view.costs),
+            answer_s=self._answers.longest_s,
+            typical_s=self._answers.typical_s,
             wishes=tuple(self._wishes),
             serving=Counter(lease.session for lease in self._leases.values()),
         )
@@ -208,14 +203,6 @@ class Pool:
     def planned(self) -> Plan:
         """What plan() would decide at this moment; nothing is done."""
         return plan(self.state(), self.queue(), self.ledgers, self.clock(), self.rules)
-
-    def _move_left(self) -> float:
-        if self._moving is None:
-            return 0.0
-        costs = self.slots[self._moving.model].view.costs
-        kinds = {Load: costs.load_s, Wake: costs.wake_s, Sleep: costs.sleep_s}
-        expected = kinds.get(type(self._moving), costs.unload_s)
-        return max(expected - (self.clock() - self._move_began), 0.0)
 
     # ── for desk.py ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -275,8 +262,8 @@ class Pool:
         for done in decided.done:
             self._wishes = [w for w in self._wishes if w.id != done]
             self.operations.end(done, "done", "")
-        if decided.move is not None and self._move is None:
-            self._start_move(decided.move)
+        if (move := decided.move) is not None and self._mover.moving is None:
+            self._mover.begin(move, self._hands.do(self.slots[move.model], move, self.rules.may_sleep))
 
     def _grant(self, job: str, waiting: Waiting) -> None:
         now = self.clock()
@@ -297,9 +284,8 @@ class Pool:
         waiting.granted.set_result(lease)
 
     def _drain(self, decided: Plan) -> None:
-        moving = self._moving.model if self._moving else None
         for model, slot in self.slots.items():
-            if model == moving:
+            if model == self._mover.model:
                 continue
             if model in decided.draining and slot.view.state is EngineState.READY:
                 self.slots.set(slot, state=EngineState.DRAINING)
@@ -309,19 +295,8 @@ class Pool:
             if lease.models & decided.preempt:
                 lease.preempted.set()
 
-    def _start_move(self, move: Move) -> None:
-        self._moving, self._move_began = move, self.clock()
-        self._move = asyncio.create_task(
-            self._hands.do(self.slots[move.model], move, self.rules.may_sleep), name=f"move {move.model}"
-        )
-        self._move.add_done_callback(self._moved)
-
-    def _moved(self, task: asyncio.Task[None]) -> None:
-        move, self._move, self._moving = self._moving, None, None
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("a move failed: %s", type(error).__name__)
-        if move is not None:
-            self._after(self.slots[move.model], move)
+    def _moved(self, move: Move) -> None:
+        self._after(self.slots[move.model], move)
         if self._switching and all(self.slots[m].view.usable for m in self._switching):
             self._landed = self.clock()
         self.slots.reckon(self.capacity)

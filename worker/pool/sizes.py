@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from worker.contract.catalog import ModelSpec
@@ -29,8 +29,8 @@ class Sizes(Protocol):
         """``before``, corrected by what the resident engine holds."""
         ...
 
-    def learn(self, spec: ModelSpec, kv_bytes: int, footprint: Footprint, costs: Costs) -> None:
-        """Keep it for the next start of this worker."""
+    def learn(self, spec: ModelSpec, kv_bytes: int, held: Mapping[str, Bytes], seconds: Mapping[str, float]) -> None:
+        """Keep what one step measured: ``held`` by ``resident | l1 | l2``, ``seconds`` by field of Costs."""
         ...
 
 
@@ -49,4 +49,6 @@ class StatedSizes:
     def measured(self, spec: ModelSpec, kv_bytes: int, held: Bytes, before: Footprint) -> Footprint:
         return before
 
-    def learn(self, spec: ModelSpec, kv_bytes: int, footprint: Footprint, costs: Costs) -> None: ...
+    def learn(
+        self, spec: ModelSpec, kv_bytes: int, held: Mapping[str, Bytes], seconds: Mapping[str, float]
+    ) -> None: ...

@@ -184,6 +184,8 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """vLLM's name of the method; ``None`` lets vLLM read it from the model's ``config.json``."""
     kv_bytes: ByteSize = ByteSize(0)
     """Memory of the KV cache; always stated, so that the ledgers know it before anything loads."""
+    kv_bytes_per_token: ByteSize = ByteSize(0)
+    """What a token takes in the KV cache, for planning memory before the model's ``config.json`` is here."""
     max_num_seqs: Annotated[int, Meta(ge=1)] = 32
     tensor_parallel: Annotated[int, Meta(ge=1)] = 1
     sleep: Literal["off", "l1", "l2"] = "l1"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -337,3 +338,16 @@ def test_the_shipped_cpu_models_never_sort_their_vocabulary(repo_root: Path) -> 
 def test_the_shipped_cpu_models_are_by_different_makers(repo_root: Path) -> None:
     catalog = load_catalog(repo_root / "ops" / "catalogs" / "cpu.toml")
     assert len({m.maker for m in catalog.models}) == len(catalog.models)
+
+
+def test_the_cpu_catalogs_commented_examples_load_when_the_marks_are_taken_away(repo_root: Path, write) -> None:
+    text = (repo_root / "ops" / "catalogs" / "cpu.toml").read_text(encoding="utf-8")
+    head, mark, examples = text.rpartition("# Two more kinds of contender")
+    assert mark
+    lines = [line.removeprefix("# ") for line in examples.splitlines() if re.match(r"# (\[\[|\w+ = |  )", line)]
+    catalog = load_catalog(write(head + "\n".join(lines)))
+    assert [m.id for m in catalog.adapters_of("smollm2-135m")] == ["my-tune"]
+    elsewhere = catalog.get("elsewhere")
+    assert elsewhere is not None
+    assert elsewhere.remote is not None
+    assert elsewhere in catalog.engines

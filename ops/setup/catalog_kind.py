@@ -57,15 +57,26 @@ def read_kind(path: Path, models: Path) -> CatalogKind:
     listed = data.get("models")
     entries = [e for e in listed if isinstance(e, dict)] if isinstance(listed, list) else []
     served = [e for e in entries if e.get("enabled", True) and e.get("engine", "vllm") == "vllm"]
-    missing = [e for e in served if e.get("sources") and not (models / str(e.get("id"))).exists()]
+    bases = [_lora(e).get("base") for e in served if _lora(e)]
+    needed = [e for e in entries if e in served or e.get("id") in bases]
+    missing = [e for e in needed if _sources(e) and not (models / str(e.get("id"))).exists()]
     return CatalogKind(path, bool(served), sum(_bytes_of(e) for e in missing))
+
+
+def _lora(entry: dict[str, Any]) -> dict[str, Any]:
+    """The table of an adapter; empty for a model of its own."""
+    table = entry.get("lora")
+    return table if isinstance(table, dict) else {}
+
+
+def _sources(entry: dict[str, Any]) -> list[Any]:
+    listed = entry.get("sources") or [_lora(entry).get("source")]
+    return [s for s in listed if isinstance(s, dict)] if isinstance(listed, list) else []
 
 
 def _bytes_of(entry: dict[str, Any]) -> int:
     """What fetching one model takes at its worst: the download beside the converted folder."""
-    sources = entry["sources"]
-    first = sources[0] if isinstance(sources, list) and isinstance(sources[0], dict) else {}
-    return _size(entry.get("weights_bytes")) + _size(first.get("download_bytes"))
+    return _size(entry.get("weights_bytes")) + _size(_sources(entry)[0].get("download_bytes"))
 
 
 def _size(value: object) -> int:

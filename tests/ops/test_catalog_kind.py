@@ -43,12 +43,25 @@ def test_a_model_switched_off_asks_for_nothing(tmp_path: Path) -> None:
     assert kind_of(ECHO + OFF, tmp_path) == (False, 0)
 
 
+def test_an_adapter_brings_the_base_that_was_switched_off(tmp_path: Path) -> None:
+    base = REAL.replace('id = "small"', 'id = "small"\nenabled = false')
+    assert kind_of(ECHO + base, tmp_path) == (False, 0)
+    tuned = '[[models]]\nid = "tuned"\nlora = { base = "small", source = { download_bytes = "20MB" } }\n'
+    assert kind_of(ECHO + base + tuned, tmp_path) == (True, 1_520_000_000)
+
+
+def test_a_remote_contender_needs_no_vllm_and_no_disk(tmp_path: Path) -> None:
+    assert kind_of(ECHO + '[[models]]\nid = "far"\nengine = "remote"\n', tmp_path) == (False, 0)
+
+
 def test_a_model_already_there_takes_no_more_disk(tmp_path: Path) -> None:
     (tmp_path / "models" / "small").mkdir(parents=True)
     assert kind_of(REAL, tmp_path) == (True, 0)
 
 
-@pytest.mark.parametrize("text", ["models = 3", "[[models]]\nsources = []\n", 'models = ["a"]'])
+@pytest.mark.parametrize(
+    "text", ["models = 3", "[[models]]\nsources = []\n", 'models = ["a"]', "[[models]]\nlora = { base = [] }\n"]
+)
 def test_a_catalog_that_the_worker_will_refuse_does_not_break_here(text: str, tmp_path: Path) -> None:
     kind_of(text, tmp_path)
 

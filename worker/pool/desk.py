@@ -97,7 +97,7 @@ class Desk:
 
     def _known(self, model: str) -> Slot:
         slot = self._pool.slots.get(self._pool.slots.catalog.engine_of(model))
-        if slot is None:
+        if slot is None or slot.view.gone:
             raise AdminError(f"no model {model!r} in the catalog; there are: {', '.join(sorted(self._pool.slots))}")
         if slot.spec.id != model:
             raise AdminError(f"{model} is an adapter; its engine is {slot.spec.id}")

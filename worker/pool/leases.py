@@ -65,10 +65,10 @@ class Answers:
 
 @dataclass(slots=True)
 class Waiting:
-    """A job in line. ``contenders`` are the model ids it asked for; ``waiter.models`` the engines behind them."""
+    """A job in line. ``contenders``: the model ids it asked for, each with the engine behind it."""
 
     waiter: Waiter
-    contenders: tuple[str, ...]
+    contenders: dict[str, str]
     granted: asyncio.Future[Lease] = field(repr=False)
 
     @property

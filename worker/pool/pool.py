@@ -26,6 +26,7 @@ from worker.pool.moves import Hands
 from worker.pool.operations import Operations
 from worker.pool.plan import plan
 from worker.pool.progress import Loading, Queued, progress
+from worker.pool.refusals import UNKNOWN
 from worker.pool.sizes import Sizes, StatedSizes
 from worker.pool.slots import Slot, Slots
 from worker.pool.states import EngineState, Load, Move, Plan, PoolState, Rules, Waiter, Wake, Wish
@@ -119,11 +120,11 @@ class Pool:
 
         Raises ModelUnavailable, Overloaded, and NotTogether when they must be leased one after the other.
         """
-        contenders = tuple(dict.fromkeys(models))
-        engines = frozenset(self.slots.catalog.engine_of(m) for m in contenders)
+        contenders = {m: self.slots.catalog.engine_of(m) for m in models}
+        engines = frozenset(contenders.values())
         unknown = next((m for m in contenders if self.slots.of(m) is None), None)
         if unknown is not None:
-            raise ModelUnavailable(unknown, "not in this worker's catalog")
+            raise ModelUnavailable(unknown, UNKNOWN)
         owed = frozenset(m for m in engines if not self.slots[m].view.usable)
         waiter = Waiter(job, engines, self.clock(), owed, session, admitted=False)
         waiting = Waiting(waiter, contenders, asyncio.get_running_loop().create_future())
@@ -228,8 +229,16 @@ class Pool:
         self._decide()
 
     def set_catalog(self, catalog: Catalog) -> None:
-        """See :meth:`worker.pool.slots.Slots.take_up`."""
+        """See :meth:`worker.pool.slots.Slots.take_up`; who waits or wishes for what is gone is told so."""
         self.slots.take_up(catalog)
+        for waiting in self._waiting.values():
+            lost = next((m for m, e in waiting.contenders.items() if catalog.engine_of(m) != e), None)
+            lost = lost or next((m for m in waiting.contenders if self.slots.of(m) is None), None)
+            if lost is not None and waiting.open:
+                waiting.granted.set_exception(ModelUnavailable(lost, UNKNOWN))
+        for wish in [w for w in self._wishes if self.slots[w.model].view.gone]:
+            self._wishes.remove(wish)
+            self.operations.end(wish.id, "failed", UNKNOWN)
         self.slots.reckon(self.capacity)
         self._decide()
 
@@ -268,12 +277,11 @@ class Pool:
     def _grant(self, job: str, waiting: Waiting) -> None:
         now = self.clock()
         contenders: dict[str, Contender] = {}
-        for model in waiting.contenders:
-            slot = self.slots.of(model)
-            spec = slot.contender(model) if slot is not None else None
-            assert slot is not None, "plan() grants no lease on what the catalog lost"
+        for model, engine in waiting.contenders.items():
+            slot = self.slots[engine]
+            spec = slot.contender(model)
             assert slot.engine is not None
-            assert spec is not None
+            assert spec is not None, "set_catalog() refuses who waits for what it took away"
             contenders[model] = Contender(slot.engine, spec)
         for engine in waiting.waiter.models:
             slot = self.slots[engine]
@@ -297,7 +305,7 @@ class Pool:
 
     def _moved(self, move: Move) -> None:
         self._after(self.slots[move.model], move)
-        if self._switching and all(self.slots[m].view.usable for m in self._switching):
+        if self._switching and all(m in self.slots and self.slots[m].view.usable for m in self._switching):
             self._landed = self.clock()
         self.slots.reckon(self.capacity)
         self._wake.set()

@@ -8,6 +8,8 @@ from worker.memory import Bytes
 from worker.pool import line, room
 from worker.pool.states import EngineState, PoolState, Refusal, Rules, Waiter
 
+UNKNOWN = "not in this worker's catalog"
+
 
 def refusals(
     state: PoolState, waiting: Sequence[Waiter], ledgers: Bytes, now: float, rules: Rules
@@ -42,7 +44,7 @@ def _unavailable(state: PoolState, waiter: Waiter, now: float, rules: Rules) -> 
     for model in sorted(waiter.models):
         engine = state.engines.get(model)
         if engine is None or engine.gone:
-            return Refusal(waiter.job, "unavailable", model, "not in this worker's catalog")
+            return Refusal(waiter.job, "unavailable", model, UNKNOWN)
         if engine.state is EngineState.FAILED and engine.failed_until - now > rules.patience_s:
             return Refusal(waiter.job, "unavailable", model, engine.why)
     return None

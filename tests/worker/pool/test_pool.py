@@ -374,3 +374,24 @@ def test_a_reloaded_catalog_adds_changes_and_removes_without_touching_running_ba
             assert pool.slots["ant"].view.seats == 4
 
     run(catalog, hand, body)
+
+
+def test_who_waits_or_wishes_for_what_a_reload_takes_away_is_told_so(hand: Hand) -> None:
+    hand.auto = False
+    tuned = replace(spec("tuned"), lora=Lora("ant", path="x"))
+    catalog = Catalog((spec("ant"), tuned, spec("bee"), spec("cat")))
+
+    async def body(pool: Pool, clock: Clock) -> None:
+        adapter = asyncio.create_task(pool.lease("1", ["tuned", "bee"]).__aenter__())
+        engine = asyncio.create_task(pool.lease("2", ["cat", "bee"]).__aenter__())
+        await until(lambda: pool.waiting == 2)
+        asked = Desk(pool).load("cat")
+        pool.set_catalog(Catalog((spec("ant"), spec("bee"))))
+        for task, model in ((adapter, "tuned"), (engine, "cat")):
+            with pytest.raises(ModelUnavailable, match=model):
+                await task
+        assert {o.id: o.state for o in pool.operations.list()}[asked.id] == "failed"
+        with pytest.raises(AdminError, match="no model 'cat'"):
+            Desk(pool).load("cat")
+
+    run(catalog, hand, body)

@@ -11,23 +11,42 @@ from worker.engines import Piece
 
 OVERFLOW = Failure("context_overflow", "The prompt is too long for this model. Try a shorter one.", retryable=False)
 DIED = Failure("engine_failed", "This model stopped while answering. Try again.")
+DECLINED = Failure("engine_failed", "This model could not answer this time. Try again.")
 INTERNAL = Failure("internal", "Something went wrong while answering. Try again.")
 UNAVAILABLE = Failure("load_failed", "A model of this pair could not be started. Start a new battle.")
+PREEMPTED = Failure("preempted", "This answer took too long while others were waiting.")
 TOO_LATE = Failure("deadline_exceeded", "The answer took too long and was given up.")
 TOO_OFTEN = Failure("internal", "This battle was interrupted too many times and was given up.")
 
 
+def overloaded(retry_after_s: float) -> Failure:
+    """Too many wait already; ``retry_after_s`` is told in whole seconds."""
+    wait = max(round(retry_after_s), 1)
+    about = "a second" if wait == 1 else f"{wait} seconds"
+    return Failure("overloaded", f"Too many battles are waiting. Please try again in about {about}.")
+
+
 @dataclass(slots=True)
 class Answer:
-    """Grows as pieces come. Times are seconds since the lease."""
+    """Grows as pieces come. ``queued_s``: received to leased; the other times are seconds since the lease."""
 
     text: list[str] = field(default_factory=list)
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    queued_s: float | None = None
     first_token_s: float | None = None
     duration_s: float = 0.0
     finish_reason: FinishReason | None = None
     error: Failure | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Nothing more will be said."""
+        return self.finish_reason is not None
+
+    @property
+    def said(self) -> str:
+        return "".join(self.text)
 
     def take(self, piece: Piece, at: float) -> None:
         """One more piece, ``at`` seconds after the lease."""
@@ -51,13 +70,14 @@ class Answer:
             return ev.SideFailed(side, self.error)
         return ev.SideDone(side, self.finish_reason or "cancelled")
 
-    def result(self, queued_s: float) -> SideResult:
-        """What the records keep."""
+    def result(self, waited_s: float) -> SideResult:
+        """What the records keep. ``waited_s``: how long this side had waited if it never got an engine."""
+        queued = waited_s if self.queued_s is None else self.queued_s
         return SideResult(
-            text="".join(self.text),
+            text=self.said,
             finish_reason=self.finish_reason or "cancelled",
             prompt_tokens=self.prompt_tokens,
             completion_tokens=self.completion_tokens,
-            timings=Timings(queued_s, self.first_token_s, self.duration_s),
+            timings=Timings(queued, self.first_token_s, self.duration_s),
             error=self.error,
         )

@@ -1,6 +1,7 @@
-"""One turn of one battle: wait for both engines, stream both sides, say how each ended.
+"""One turn of one battle, from the job to its result: attempts, the deadline, and who may stop it.
 
 A side's failure is data in the result. What leaves this module for people (events, failures) never names a model.
+Showing puts the answers on the page, Answering gets them out of the engines.
 """
 
 from __future__ import annotations
@@ -8,22 +9,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from worker.answer import DIED, INTERNAL, OVERFLOW, TOO_LATE, TOO_OFTEN, UNAVAILABLE, Answer
+from worker.answer import DIED, TOO_LATE, TOO_OFTEN, UNAVAILABLE, overloaded
+from worker.answering import Answering, Interrupted, Tries, all_of
 from worker.contract import channel
-from worker.contract import events as ev
-from worker.contract.events import SIDES, CancelledBy, Failure, Side, StoredEvent
-from worker.contract.jobs import BattleJob, BattleResult, SideJob, SideResults, task_id
-from worker.errors import ContextOverflow, EngineDied, ModelUnavailable, PromptError
-from worker.pacing import Pacer
-from worker.pool.leases import Contender
+from worker.contract.events import CancelledBy, Failure
+from worker.contract.jobs import BattleJob, BattleResult, SideResults
+from worker.errors import Overloaded, Refused
+from worker.pool.meter import Meter
 from worker.pool.pool import Pool
-from worker.pool.progress import Queued
 from worker.settings import WorkerSettings
+from worker.showing import Showing
+from worker.waiting import tell_waiting
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +50,7 @@ class Stop:
 
 
 class Battle:
-    """``run()`` once. ``on_started(attempt)`` is awaited when both engines are leased."""
+    """``run()`` once. ``on_started(attempt)`` is awaited when an attempt has its first engines."""
 
     def __init__(
         self,
@@ -59,38 +61,40 @@ class Battle:
         settings: WorkerSettings,
         stop: Stop,
         on_started: Callable[[int], Awaitable[None]],
+        meter: Meter | None = None,
         clock: Callable[[], float] = time.monotonic,
+        coin: Callable[[], float] = random.random,
     ) -> None:
         self.job = job
         self._pool = pool
-        self._name = task_id(job.battle_id, job.turn)
         self._redis = redis
         self._settings = settings
         self._stop = stop
         self._on_started = on_started
+        self._started = 0
         self._clock = clock
-        self._attempt = 0
         self._received = clock()
-        self._leased_at: float | None = None
-        self._answers: dict[Side, Answer] = {"a": Answer(), "b": Answer()}
-        self._open: set[Side] = set(SIDES)
-        self._publishing = asyncio.Lock()
-        self._pacer = Pacer(
-            tick_s=settings.flush_ms / 1000,
-            cap_s=settings.pace_cap_s,
-            tail_s=settings.pace_tail_s,
-            enabled=settings.pace,
+        self._showing = Showing(job.battle_id, redis, settings, clock)
+        self._tries = Tries(settings.max_attempts)
+        self._answering = Answering(
+            job,
+            pool=pool,
+            showing=self._showing,
+            tries=self._tries,
+            meter=meter or pool.meter,
+            on_leased=self._leased,
+            clock=clock,
+            coin=coin,
         )
 
     async def run(self) -> BattleResult:
         """Raises HandedBack when the worker shuts down first, StaleAttempt when another worker has taken over."""
-        battle = self.job.battle_id
-        self._attempt = await channel.claim_attempt(self._redis, battle)
-        if self._attempt > self._settings.max_attempts:
-            return self._all_failed(TOO_OFTEN)
-        if self._attempt > 1:
-            await self._publish([ev.BattleRestarted(self._attempt)])
-        if (by := await channel.cancel_requested(self._redis, battle)) is not None:
+        attempt = await self._showing.claim()
+        if attempt > self._settings.max_attempts:
+            await self._showing.end_now(TOO_OFTEN)
+            return self._result()
+        self._tries.left -= attempt - 1
+        if (by := await channel.cancel_requested(self._redis, self.job.battle_id)) is not None:
             self._stop.ask(by)
         deadline = asyncio.get_running_loop().call_later(
             max(self.job.deadline - time.time(), 0.0), self._stop.ask, "deadline"
@@ -101,7 +105,7 @@ class Battle:
             deadline.cancel()
 
     async def _until_stopped(self) -> BattleResult:
-        work = asyncio.create_task(self._lease_and_stream())
+        work = asyncio.create_task(self._attempts())
         stopped = asyncio.create_task(self._stop.asked.wait())
         try:
             await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -113,147 +117,52 @@ class Battle:
             stopped.cancel()
             work.cancel()
         if work.cancelled():
-            return await self._stopped()
-        work.result()
+            if self._stop.reason == "shutdown":
+                raise HandedBack
+            await self._showing.end_now(TOO_LATE if self._stop.reason == "deadline" else None)
+        else:
+            work.result()
         return self._result()
 
-    async def _lease_and_stream(self) -> None:
-        sides = {s: getattr(self.job.sides, s) for s in SIDES}
-        waiting = asyncio.create_task(self._tell_waiting())
-        try:
-            models = [sides[s].model for s in SIDES]
-            async with self._pool.lease(self._name, models, self.job.session) as lease:
-                waiting.cancel()
-                self._leased_at = self._clock()
-                await self._on_started(self._attempt)
-                await self._stream({s: (lease.contenders[sides[s].model], sides[s]) for s in SIDES})
-        except ModelUnavailable as error:
-            log.warning("battle %s: %s", self.job.battle_id, error)
-            for side in SIDES:
-                self._answers[side].fail(UNAVAILABLE)
-            await self._publish([ev.SideFailed(s, UNAVAILABLE) for s in SIDES])
-        finally:
-            waiting.cancel()
-            await asyncio.gather(waiting, return_exceptions=True)
-
-    async def _tell_waiting(self) -> None:
-        told: StoredEvent | None = None
+    async def _attempts(self) -> None:
+        """Until both sides have ended and have been shown, in this attempt or a later one."""
         while True:
-            await asyncio.sleep(0.3)
-            now = self._pool.progress(self._name)
-            if now is None:
+            try:
+                await all_of(
+                    self._answering.until_answered(),
+                    self._showing.until_drained(),
+                    tell_waiting(self._pool, self._answering.names, self._showing, self._clock),
+                )
                 return
-            tell: StoredEvent = (
-                ev.BattleQueued(now.position, now.eta_s)
-                if isinstance(now, Queued)
-                else ev.BattleLoading(now.fraction, now.eta_s)
-            )
-            if _differs(tell, told):
-                told = tell
-                await self._publish([tell])
+            except Interrupted as lost:
+                if not lost.restart or not self._tries.another(lost.failure):
+                    await self._showing.end_now(lost.failure)
+                    return
+                await self._showing.restart()
+            except Refused as error:
+                log.warning("battle %s: %s", self.job.battle_id, error)
+                await self._showing.end_now(self._why(error))
+                return
 
-    # ── both sides ───────────────────────────────────────────────────────────────────────────────────────────────
+    def _why(self, error: Refused) -> Failure:
+        """One failure for both sides, so that it does not tell which model is at fault."""
+        if isinstance(error, Overloaded):
+            return overloaded(error.retry_after_s)
+        return DIED if self._tries.lost_to is DIED else UNAVAILABLE
 
-    async def _stream(self, sides: dict[Side, tuple[Contender, SideJob]]) -> None:
-        generating = [asyncio.create_task(self._generate(s, *sides[s])) for s in SIDES]
-        try:
-            await self._show_until_drained()
-            await asyncio.gather(*generating)
-        finally:
-            for task in generating:
-                task.cancel()
-            await asyncio.gather(*generating, return_exceptions=True)
-
-    async def _generate(self, side: Side, engine: Contender, job: SideJob) -> None:
-        answer = self._answers[side]
-        began = self._leased_at or self._clock()
-        request = f"{self.job.battle_id}.{self.job.turn}.{self._attempt}.{side}"
-        try:
-            async with contextlib.aclosing(engine.generate(request, job.messages, job.sampling)) as pieces:
-                async for piece in pieces:
-                    now = self._clock()
-                    answer.take(piece, now - began)
-                    self._pacer.push(side, piece.text, now)
-        except ContextOverflow:
-            answer.fail(OVERFLOW)
-        except PromptError as error:
-            log.warning("battle %s side %s: %s", self.job.battle_id, side, type(error).__name__)
-            answer.fail(INTERNAL)
-        except EngineDied as error:
-            log.warning("battle %s side %s: %s", self.job.battle_id, side, error)
-            answer.fail(DIED)
-        except Exception as error:  # noqa: BLE001 (the other side must still be told; the text may hold the prompt)
-            log.error("battle %s side %s: %s", self.job.battle_id, side, type(error).__name__)
-            answer.fail(INTERNAL)
-        finally:
-            answer.duration_s = self._clock() - began
-            if answer.finish_reason is None and answer.error is None and not self._stop.asked.is_set():
-                answer.fail(DIED)
-            self._pacer.end(side)
-
-    async def _show_until_drained(self) -> None:
-        tick = self._settings.flush_ms / 1000
-        shown: set[Side] = set()
-        while self._open:
-            events: list[StoredEvent] = []
-            for side, text in self._pacer.take(self._clock()).items():
-                if side not in shown:
-                    shown.add(side)
-                    events.append(ev.SideStarted(side))
-                events.append(ev.SideDelta(side, text))
-            for side in SIDES:
-                if side in self._open and self._pacer.drained(side):
-                    self._open.discard(side)
-                    events.append(self._answers[side].ending(side))
-            if events:
-                await self._publish(events)
-            if self._open:
-                await asyncio.sleep(tick)
-
-    # ── endings ──────────────────────────────────────────────────────────────────────────────────────────────────
-
-    async def _stopped(self) -> BattleResult:
-        """After a stop: what was said stands, unfinished sides are cancelled (or given up at the deadline)."""
-        if self._stop.reason == "shutdown":
-            raise HandedBack
-        rest: list[StoredEvent] = [ev.SideDelta(s, text) for s, text in self._pacer.flush().items()]
-        for side in sorted(self._open):
-            answer = self._answers[side]
-            if answer.finish_reason is None:
-                if self._stop.reason == "deadline":
-                    self._answers[side].fail(TOO_LATE)
-                else:
-                    answer.finish_reason = "cancelled"
-            rest.append(self._answers[side].ending(side))
-        await self._publish(rest)
-        return self._result()
-
-    def _all_failed(self, error: Failure) -> BattleResult:
-        for side in SIDES:
-            self._answers[side].fail(error)
-        return self._result()
+    async def _leased(self) -> None:
+        if self._started != self._showing.attempt:
+            self._started = self._showing.attempt
+            await self._on_started(self._started)
 
     def _result(self) -> BattleResult:
         by = self._stop.reason if self._stop.reason in ("user", "operator") else None
-        queued = (self._leased_at or self._clock()) - self._received
-        sides = {s: self._answers[s].result(queued) for s in SIDES}
+        waited = self._clock() - self._received
+        sides = {side: answer.result(waited) for side, answer in self._showing.answers.items()}
         return BattleResult(
-            self.job.battle_id, self.job.turn, self._attempt, SideResults(sides["a"], sides["b"]), cancelled_by=by
+            self.job.battle_id,
+            self.job.turn,
+            self._showing.attempt,
+            SideResults(sides["a"], sides["b"]),
+            cancelled_by=by,
         )
-
-    async def _publish(self, events: list[StoredEvent]) -> None:
-        """Shielded: text that has left the pacer must reach the log, and in order, even when a stop comes right now."""
-        await asyncio.shield(self._publish_in_order(events))
-
-    async def _publish_in_order(self, events: list[StoredEvent]) -> None:
-        async with self._publishing:
-            await channel.publish_async(self._redis, self.job.battle_id, events, self._attempt)
-
-
-def _differs(tell: StoredEvent, told: StoredEvent | None) -> bool:
-    """An ETA that only counts down is no news: the page counts itself."""
-    if isinstance(tell, ev.BattleQueued) and isinstance(told, ev.BattleQueued):
-        return tell.position != told.position
-    if isinstance(tell, ev.BattleLoading) and isinstance(told, ev.BattleLoading):
-        return tell.fraction != told.fraction
-    return True

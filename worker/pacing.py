@@ -3,6 +3,8 @@
 The rules:
 
 * nothing is shown until both sides have text (or one has ended, or ``cap_s`` has passed since the first had some);
+* no cap holds for sides that are answered one after the other (``one_by_one``): showing the first alone would tell
+  which of the two had to be brought into memory;
 * while both are being shown, each tick shows the same number of characters of each: the pair reads at the pace of the
   slower one, and since the vote needs both anyway, nobody waits longer for it;
 * a side that has nothing to show for ``cap_s`` stops holding the other back;
@@ -47,6 +49,7 @@ class Pacer:
         self._cap = cap_s
         self._tail = tail_s
         self._enabled = enabled
+        self._one_by_one = False
         self._first_at: float | None = None
         self._released = False
         self._ticks = 0
@@ -68,6 +71,25 @@ class Pacer:
         """No more text will come from this side."""
         self._lanes[side].ended = True
 
+    def one_by_one(self) -> None:
+        """The sides are answered in turn: the first is held until the other has text, however long that takes."""
+        self._one_by_one = True
+
+    def forget(self, side: Side) -> None:
+        """This side begins anew; only while nothing has been shown. What the other side has is held meanwhile."""
+        self._lanes[side] = _Lane()
+        if any(lane.begun for lane in self._lanes.values()):
+            self._one_by_one = True
+        else:
+            self._first_at = None
+
+    @property
+    def resting(self) -> bool:
+        """Nothing will be shown before the next ``push`` or ``end``, whatever the clock says."""
+        if self._first_at is None:
+            return True
+        return self._one_by_one and not self._released and not self._both_began
+
     def drained(self, side: Side) -> bool:
         """The side has ended and everything it said has been taken."""
         return self._lanes[side].drained
@@ -75,7 +97,7 @@ class Pacer:
     def take(self, now: float) -> dict[Side, str]:
         """What to show now, by side; sides with nothing to show are absent."""
         if not self._enabled:
-            return self.flush()
+            return {} if self._one_by_one and not self._both_began else self.flush()
         self._released = self._released or self._may_begin(now)
         if not self._released:
             return {}
@@ -89,7 +111,11 @@ class Pacer:
     def _may_begin(self, now: float) -> bool:
         if self._first_at is None:
             return False
-        return all(lane.begun or lane.ended for lane in self._lanes.values()) or now - self._first_at >= self._cap
+        return self._both_began or (not self._one_by_one and now - self._first_at >= self._cap)
+
+    @property
+    def _both_began(self) -> bool:
+        return all(lane.begun or lane.ended for lane in self._lanes.values())
 
     def _amounts(self, now: float) -> dict[Side, int]:
         a, b = self._lanes["a"], self._lanes["b"]

@@ -29,8 +29,8 @@ SUBPROTOCOL = "arena.v1"
 class Failure(msgspec.Struct, frozen=True):
     """Why a side or a battle failed, in words for the person who asked. Never names a model.
 
-    ``code`` is stable: ``context_overflow | engine_failed | load_failed | deadline_exceeded | empty_answer |
-    queue_unavailable | model_unknown | internal``.
+    ``code`` is stable: ``context_overflow | engine_failed | load_failed | preempted | overloaded | deadline_exceeded |
+    empty_answer | queue_unavailable | model_unknown | internal``.
     """
 
     code: str

@@ -1,0 +1,157 @@
+"""What followers of one battle see: paced text, how each side ended, and new attempts, in one order on its log.
+
+Nothing that has left the pacer may be lost to a cancel: what is taken out is published whatever happens meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from worker.answer import Answer
+from worker.contract import channel
+from worker.contract import events as ev
+from worker.contract.events import SIDES, Failure, Side, StoredEvent
+from worker.engines import Piece
+from worker.pacing import Pacer
+from worker.settings import WorkerSettings
+
+
+class Showing:
+    """Both answers of a battle's turn and their way to the page. Any method that publishes may raise StaleAttempt."""
+
+    def __init__(
+        self, battle: str, redis: Any, settings: WorkerSettings, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.attempt = 0
+        self.answers: dict[Side, Answer] = {"a": Answer(), "b": Answer()}
+        self.shown = False
+        """Some text of this attempt has been on a page: it can no longer be taken back silently."""
+        self.settled = asyncio.Event()
+        """Something has been shown, or nothing will be: who waits for this battle need not be told of its wait."""
+        self._battle = battle
+        self._redis = redis
+        self._settings = settings
+        self._clock = clock
+        self._open: set[Side] = set(SIDES)
+        self._started: set[Side] = set()
+        self._pacer = self._new_pacer()
+        self._stirred = asyncio.Event()
+        self._publishing = asyncio.Lock()
+
+    def _new_pacer(self) -> Pacer:
+        s = self._settings
+        return Pacer(tick_s=s.flush_ms / 1000, cap_s=s.pace_cap_s, tail_s=s.pace_tail_s, enabled=s.pace)
+
+    @property
+    def unfinished(self) -> list[Side]:
+        """Sides whose answers have not ended."""
+        return [s for s in SIDES if not self.answers[s].ended]
+
+    # ── what is being said ───────────────────────────────────────────────────────────────────────────────────────
+
+    def feed(self, side: Side, piece: Piece, at: float) -> None:
+        """A piece of a side's answer, ``at`` seconds after its lease."""
+        self.answers[side].take(piece, at)
+        self._pacer.push(side, piece.text, self._clock())
+        self._stirred.set()
+
+    def end(self, side: Side) -> None:
+        """Its answer has ended."""
+        self._pacer.end(side)
+        self._stirred.set()
+
+    def one_by_one(self) -> None:
+        """The sides are answered in turn: show neither before both have text."""
+        self._pacer.one_by_one()
+
+    def forget(self, side: Side) -> None:
+        """The side is answered anew and nobody learns of it; only while nothing is ``shown``."""
+        self.answers[side] = Answer()
+        self._pacer.forget(side)
+
+    # ── what is shown ────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def until_drained(self) -> None:
+        """Show both sides until each has ended and all it said is out."""
+        tick = self._settings.flush_ms / 1000
+        while self._open:
+            await self._stirred.wait()
+            if self._pacer.resting:
+                self._stirred.clear()
+            events = self._due()
+            if events:
+                await self.publish(events)
+            if self._open and not self._pacer.resting:
+                await asyncio.sleep(tick)
+
+    def _due(self) -> list[StoredEvent]:
+        events: list[StoredEvent] = []
+        for side, text in self._pacer.take(self._clock()).items():
+            if side not in self._started:
+                self._started.add(side)
+                events.append(ev.SideStarted(side))
+            events.append(ev.SideDelta(side, text))
+            self.shown = True
+        for side in SIDES:
+            if side in self._open and self._pacer.drained(side):
+                self._open.discard(side)
+                events.append(self.answers[side].ending(side))
+        if self.shown or not self._open:
+            self.settled.set()
+        return events
+
+    async def end_now(self, failure: Failure | None) -> None:
+        """What was said stands and is shown; sides still being answered fail with ``failure``, else are cancelled."""
+        rest: list[StoredEvent] = [ev.SideDelta(s, text) for s, text in self._pacer.flush().items()]
+        for side in self.unfinished:
+            if failure is not None:
+                self.answers[side].fail(failure)
+            else:
+                self.answers[side].finish_reason = "cancelled"
+        rest += [self.answers[s].ending(s) for s in SIDES if s in self._open]
+        self._open.clear()
+        self.settled.set()
+        await self.publish(rest)
+
+    # ── attempts ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def claim(self) -> int:
+        """Begin the first attempt here; it is the battle's ``n``-th, and followers are told when ``n`` > 1."""
+        await asyncio.shield(self._claim())
+        return self.attempt
+
+    async def restart(self) -> None:
+        """Begin the next attempt: pages forget what was shown. An answer that had ended stands and is shown anew."""
+        for side in self.unfinished:
+            self.answers[side] = Answer()
+        self.shown = False
+        self.settled.clear()
+        self._open = set(SIDES)
+        self._started = set()
+        self._pacer = self._new_pacer()
+        for side in SIDES:
+            if self.answers[side].ended:
+                self._pacer.one_by_one()
+                self._pacer.push(side, self.answers[side].said, self._clock())
+                self.end(side)
+        await asyncio.shield(self._claim())
+
+    async def _claim(self) -> None:
+        async with self._publishing:
+            if self.attempt:  # a claim by one that is stale already would fence off its successor
+                await channel.publish_async(self._redis, self._battle, [], self.attempt)
+            self.attempt = await channel.claim_attempt(self._redis, self._battle)
+            if self.attempt > 1:
+                again = ev.BattleRestarted(self.attempt)
+                await channel.publish_async(self._redis, self._battle, [again], self.attempt)
+
+    async def publish(self, events: Sequence[StoredEvent]) -> None:
+        """After everything that is being published already; with no events it only waits for that."""
+        await asyncio.shield(self._publish(events))
+
+    async def _publish(self, events: Sequence[StoredEvent]) -> None:
+        async with self._publishing:
+            await channel.publish_async(self._redis, self._battle, events, self.attempt)

@@ -79,6 +79,8 @@ class WebSettings(BaseSettings):
 
 def _kept_key(file: Path) -> str:
     """Several processes may start at once: whoever creates the file first decides."""
+    with contextlib.suppress(FileNotFoundError):
+        return file.read_text().strip()
     file.parent.mkdir(parents=True, exist_ok=True)
     draft = file.with_name(f".{file.name}.{os.getpid()}.{secrets.token_hex(4)}")
     draft.touch(mode=0o600)

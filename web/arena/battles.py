@@ -6,6 +6,7 @@ know; and a cancel reaches the worker's flag before the database, so that no ans
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import random
 import secrets
@@ -16,7 +17,7 @@ from redis.exceptions import RedisError
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from web.arena.admission import admit
+from web.arena.admission import admit, admit_pair
 from web.arena.sampling import Draw, sample_pair
 from web.arena.views import owned
 from web.context import Arena
@@ -64,18 +65,20 @@ def _storable(text: str) -> bool:
 def begin(arena: Arena, owner: str, prompt: str) -> Begun:
     """Draw a pair, store the battle and queue its first turn.
 
-    Raises the errors of :func:`check_prompt` and :func:`web.arena.admission.admit`, and QueueUnavailable; after the
-    last the battle exists and is failed.
+    Raises the errors of :func:`check_prompt` and of :mod:`web.arena.admission`, and QueueUnavailable; after the last
+    the battle exists and is failed.
     """
     check_prompt(prompt, arena.settings.prompt_max_chars)
-    models = admit(residency.read(arena.redis), arena.catalog.ids)
+    reports = residency.read(arena.redis)
+    models = admit(reports, arena.catalog.ids)
     weights = {m.id: m.weight for m in arena.catalog.models}
     draw = sample_pair(models, weights, _dice)
+    admit_pair(reports, draw.a, draw.b)
     battle_id = secrets.token_urlsafe(16)
     arena.db.write(lambda s: _insert(s, battle_id, owner, draw, prompt))
     try:
         channel.publish(arena.redis, battle_id, [TurnStarted(turn=1, prompt=prompt)])
-        arena.queue.run_battle(_job(arena, battle_id, draw, prompt))
+        arena.queue.run_battle(_job(arena, battle_id, owner, draw, prompt))
     except (RedisError, QueueError) as error:
         log.error("battle %s could not be queued: %s", battle_id, type(error).__name__)
         _fail(arena, battle_id)
@@ -100,7 +103,7 @@ def _insert(session: Session, battle_id: str, owner: str, draw: Draw, prompt: st
     session.add(Words(battle_id=battle_id, turn=1, part="prompt", content=prompt))
 
 
-def _job(arena: Arena, battle_id: str, draw: Draw, prompt: str) -> BattleJob:
+def _job(arena: Arena, battle_id: str, owner: str, draw: Draw, prompt: str) -> BattleJob:
     messages = (Message("user", prompt),)
     sampling = Sampling(max_tokens=arena.settings.max_tokens)
     return BattleJob(
@@ -111,7 +114,14 @@ def _job(arena: Arena, battle_id: str, draw: Draw, prompt: str) -> BattleJob:
             b=SideJob(model=draw.b, messages=messages, sampling=sampling),
         ),
         deadline=time.time() + arena.settings.deadline_s,
+        session=session_word(arena.settings.signing_key(), owner),
     )
+
+
+def session_word(key: str, owner: str) -> str:
+    """What workers know a session by, to share engines fairly: the same for all its battles, and no way back to it."""
+    secret = hashlib.blake2b(key.encode(), digest_size=32).digest()
+    return hashlib.blake2b(owner.encode(), key=secret, digest_size=6, person=b"arena-fair").hexdigest()
 
 
 def _fail(arena: Arena, battle_id: str) -> None:

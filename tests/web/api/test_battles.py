@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Callable
+from itertools import combinations
 from typing import Any
 
 import pytest
@@ -12,9 +14,11 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 
 from tests.web.helpers import MODELS, queued, report_worker, side, types
+from web.arena.battles import session_word
 from web.context import Arena
 from web.models import Battle, Words
 from worker.contract import channel, jobs
+from worker.contract.residency import pair_key
 
 Begin = Callable[..., str]
 PROMPT = "Why is the sky blue?"
@@ -132,6 +136,46 @@ def test_a_full_line_refuses_with_the_time_to_come_back(client: FlaskClient, red
     reply = client.post("/api/battles", json={"prompt": PROMPT})
     assert (reply.status_code, reply.get_json(force=True)["code"]) == (429, "busy")
     assert reply.headers["Retry-After"] == "33"
+
+
+def test_a_pair_that_every_worker_refuses_is_told_when_to_come_back_and_not_stored(
+    client: FlaskClient, arena: Arena, redis_client: redis.Redis
+) -> None:
+    refuses = {pair_key(a, b): 17.0 for a, b in combinations(MODELS, 2)}
+    report_worker(redis_client, refuses=refuses)
+    reply = client.post("/api/battles", json={"prompt": PROMPT})
+    assert (reply.status_code, reply.get_json(force=True)["code"]) == (429, "busy")
+    assert reply.headers["Retry-After"] == "17"
+    assert arena.db.read(lambda s: s.scalar(select(Battle))) is None
+    assert queued(redis_client) == []
+
+
+def test_a_refused_pair_is_not_quietly_drawn_again(
+    client: FlaskClient, arena: Arena, redis_client: redis.Redis
+) -> None:
+    taken = pair_key(MODELS[0], MODELS[1])
+    refuses = {key: 5.0 for a, b in combinations(MODELS, 2) if (key := pair_key(a, b)) != taken}
+    report_worker(redis_client, refuses=refuses)
+    replies = [client.post("/api/battles", json={"prompt": PROMPT}).status_code for _ in range(60)]
+    stored_pairs = arena.db.read(lambda s: {pair_key(b.model_a, b.model_b) for b in s.scalars(select(Battle))})
+    assert stored_pairs <= {taken}
+    assert replies.count(202) < 30  # one pair in six; redrawing would make it sixty
+
+
+def test_workers_know_a_session_by_a_word_that_leads_nowhere(
+    app: Flask, begin: Begin, arena: Arena, redis_client: redis.Redis
+) -> None:
+    mine, theirs = app.test_client(), app.test_client()
+    battles = [begin(who=who) for who in (mine, mine, theirs)]
+    sent = {m["headers"]["id"]: json.loads(base64.b64decode(m["body"]))[0][0]["session"] for m in queued(redis_client)}
+    first, second, third = (sent[jobs.task_id(b, 1)] for b in battles)
+    assert first == second != third
+    assert re.fullmatch(r"[0-9a-f]{12}", first)
+    assert first not in stored(arena, battles[0]).owner
+
+
+def test_the_same_session_has_another_word_in_another_arena() -> None:
+    assert session_word("one key", "owner") != session_word("another key", "owner")
 
 
 def test_a_battle_that_cannot_be_queued_is_failed_and_says_so(

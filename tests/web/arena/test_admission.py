@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from web.arena.admission import admit
+from web.arena.admission import admit, admit_pair
 from web.errors import Busy, NoWorker
-from worker.contract.residency import Residency
+from worker.contract.residency import Residency, pair_key
 
 CATALOG = ("m1", "m2", "m3")
 
@@ -50,3 +50,40 @@ def test_full_lines_everywhere_are_busy(eta: float | None, seconds: str) -> None
 
 def test_one_open_line_is_enough() -> None:
     assert admit([report(waiting=10), report(worker="v", waiting=9)], CATALOG) == list(CATALOG)
+
+
+def test_a_sleeping_model_takes_part() -> None:
+    assert admit([report(models=CATALOG, ready=("m1", "m2"), sleeping=("m3",))], CATALOG) == list(CATALOG)
+
+
+def test_a_pair_nobody_refuses_is_taken() -> None:
+    admit_pair([report(models=CATALOG, refuses={pair_key("m1", "m3"): 9.0})], "m1", "m2")
+
+
+def test_a_pair_every_worker_refuses_is_busy_for_the_shortest_time() -> None:
+    refuses = [report(worker=w, refuses={pair_key("m1", "m2"): s}) for w, s in (("w", 31.0), ("v", 12.4))]
+    with pytest.raises(Busy) as caught:
+        admit_pair(refuses, "m2", "m1")
+    assert caught.value.headers["Retry-After"] == "12"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        report(worker="v", accepting=False),
+        report(worker="v", models=("m1",)),
+        report(worker="v", failed={"m2": "load"}),
+    ],
+)
+def test_a_worker_that_could_not_serve_the_pair_does_not_save_it(other: Residency) -> None:
+    with pytest.raises(Busy):
+        admit_pair([report(refuses={pair_key("m1", "m2"): 5.0}), other], "m1", "m2")
+
+
+def test_one_worker_that_takes_the_pair_is_enough() -> None:
+    admit_pair([report(refuses={pair_key("m1", "m2"): 5.0}), report(worker="v")], "m1", "m2")
+
+
+def test_a_pair_whose_models_live_on_different_workers_has_no_worker() -> None:
+    with pytest.raises(NoWorker):
+        admit_pair([report(models=("m1",)), report(worker="v", models=("m2",))], "m1", "m2")

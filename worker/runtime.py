@@ -27,7 +27,9 @@ from worker.contract import channel, residency
 from worker.contract.catalog import Catalog
 from worker.contract.events import CancelledBy
 from worker.contract.jobs import RECORDS_STARTED, BattleJob, BattleResult, task_id
+from worker.drain import Drain
 from worker.engines import EngineFactory
+from worker.errors import AdminError
 from worker.models.fitting import Fit
 from worker.pool.learnt import LearntSizes, first_to_load
 from worker.pool.meter import Meter, NoMeter
@@ -39,6 +41,8 @@ from worker.settings import WorkerSettings
 log = logging.getLogger(__name__)
 
 REPORT_S = 2.0
+ON_LOOP_LIMIT_S = 3.0
+"""Celery's main loop waits this long at most for a command's quick work."""
 Send = Callable[[str, tuple[Any, ...]], None]
 T = TypeVar("T")
 
@@ -82,6 +86,7 @@ class Runtime:
         self._leaving = False
         self._preloaded = False
         self.pool: Pool
+        self.drain: Drain
         self._redis: Any
 
     # ── life ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -115,6 +120,7 @@ class Runtime:
             load_timeout_s=s.load_timeout_s,
             on_change=self._changed.set,
         )
+        self.drain = Drain(self.pool.operations, lambda: len(self.running), self._changed.set)
         self.pool.start(first_to_load(self.fit) if s.preload is None else s.preload)
         self._tasks = [asyncio.create_task(self._report_always()), asyncio.create_task(self._watch_cancels())]
 
@@ -151,13 +157,36 @@ class Runtime:
     def _call(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
+    @property
+    def up(self) -> bool:
+        """Whether commands can be carried out: start() has ended, stop() has not begun to."""
+        return hasattr(self, "drain") and self._thread.is_alive()
+
     def on_loop(self, work: Callable[[], T]) -> T:
-        """Run a quick function on the loop, from another thread; operators' commands go this way."""
+        """Run a quick function on the loop, from another thread; operators' commands go this way.
 
-        async def call() -> T:
-            return work()
+        Raises AdminError when the loop does not come to it in time; then it is not run later either.
+        """
+        done: Future[T] = Future()
 
-        return self._call(call())
+        def call() -> None:
+            if done.set_running_or_notify_cancel():
+                try:
+                    done.set_result(work())
+                except BaseException as error:  # noqa: BLE001 (raised again in the thread that asked)
+                    done.set_exception(error)
+
+        self._loop.call_soon_threadsafe(call)
+        try:
+            return done.result(ON_LOOP_LIMIT_S)
+        except TimeoutError:
+            if not done.cancel():
+                return done.result()
+            raise AdminError("the worker is too busy to answer; nothing was done, try again") from None
+
+    def begin(self, work: Callable[[Any], Coroutine[Any, Any, None]]) -> None:
+        """Start ``work(redis)`` on the loop from another thread, for what nobody waits for."""
+        asyncio.run_coroutine_threadsafe(work(self._redis), self._loop)
 
     # ── battles ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -190,13 +219,14 @@ class Runtime:
         result: BattleResult | None = None
         error: BaseException | None = None
         try:
-            if self._leaving:
+            if self._leaving or self.drain.on:
                 raise HandedBack
             result = await battle.run()
         except BaseException as raised:  # noqa: BLE001 (handed to the thread that waits)
             error = raised
         with self._lock:
             self.running.pop(name, None)
+        self.drain.battle_ended()
         self._changed.set()
         if error is not None:
             running.done.set_exception(error)
@@ -247,7 +277,7 @@ class Runtime:
         return residency.Residency(
             worker=self.name,
             at=time.time(),
-            accepting=self._preloaded and not self._leaving,
+            accepting=self._preloaded and not self._leaving and not self.drain.on,
             capacity=pool.capacity,
             models=tuple(here),
             ready=having(EngineState.READY, EngineState.DRAINING),

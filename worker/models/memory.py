@@ -71,8 +71,10 @@ def footprint(
     spec: ModelSpec, facts: Facts, *, on_gpu: bool, kv_bytes: int, adapters: Sequence[Facts] = ()
 ) -> Footprint:
     """What the engine holds in each state. Remote contenders and stand-ins take nothing; unknown weights count none."""
-    if spec.engine != "vllm":
+    if spec.engine == "remote":
         return NO_FOOTPRINT
+    if spec.engine == "echo":
+        return _sleeps(spec, NOTHING, NOTHING, NOTHING)  # takes nothing, and goes through every state
     weights = facts.weights or 0
     loras = sum(a.weights or 0 for a in adapters)
     if not on_gpu:

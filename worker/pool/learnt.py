@@ -48,7 +48,8 @@ class LearntSizes:
         return replace(before, resident=held)
 
     def learn(self, spec: ModelSpec, kv_bytes: int, held: Mapping[str, Bytes], seconds: Mapping[str, float]) -> None:
-        self._measured.put(spec, kv_bytes, self._adapters.get(spec.id, ()), **held, **seconds)  # type: ignore[arg-type]
+        if spec.engine == "vllm":  # a stand-in's seconds are its script's, a remote's are the network's
+            self._measured.put(spec, kv_bytes, self._adapters.get(spec.id, ()), **held, **seconds)  # type: ignore[arg-type]
 
     def _of(self, spec: ModelSpec) -> Facts:
         found = self._facts.get(spec)

@@ -37,6 +37,11 @@ class Operations:
         self._kept.append(operation)
         return operation
 
+    def at_once(self, command: str, subject: str, detail: str) -> Operation:
+        """One that is done as it is asked."""
+        operation = self.begin(command, subject, detail)
+        return self.end(operation.id, "done", detail) or operation
+
     def end(self, operation_id: str, state: OperationState, detail: str) -> Operation | None:
         """Nothing happens to one that has ended, or that is no longer kept."""
         for place, known in enumerate(self._kept):
@@ -47,3 +52,6 @@ class Operations:
 
     def list(self) -> tuple[Operation, ...]:
         return tuple(self._kept)
+
+    def get(self, operation_id: str) -> Operation | None:
+        return next((o for o in self._kept if o.id == operation_id), None)

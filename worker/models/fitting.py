@@ -126,7 +126,7 @@ def asleep_beside(resident: Sequence[Sized], engines: Sequence[Sized], scene: Sc
     """Which others can sleep while these are resident, each in the shallowest tier that fits, in the file's order."""
     held, found = needs(resident), []
     for other in engines if scene.may_sleep and scene.on_gpu else ():
-        if other in resident:
+        if other in resident or not other.takes_memory:
             continue
         tiers = (("l1", other.footprint.l1), ("l2", other.footprint.l2))
         for tier, bytes_ in tiers:

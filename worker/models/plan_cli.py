@@ -87,7 +87,7 @@ def report(fit: Fit, catalog: Catalog) -> Iterator[str]:
 
 def _columns(on_gpu: bool) -> Sequence[str]:
     held = ("GPU + host", "asleep L1", "asleep L2") if on_gpu else ("in memory",)
-    return ("model", "weights", "KV/token", "KV cache", "overhead", *held, "sizes")
+    return ("model", "weights", "KV/token", "KV cache", "overhead", *held, "known from")
 
 
 def _row(engine: Sized, on_gpu: bool) -> Sequence[str]:
@@ -156,8 +156,8 @@ def _known_from(engine: Sized) -> str:
         took = engine.measurement.load_s
         return "measured" + (f", loads in {took:.1f} s" if took is not None else "")
     if engine.facts.weights is None:
-        return "unknown"
-    return f"from {'its files' if engine.facts.weights_from == 'files' else 'the catalog'}"
+        return "nothing yet"
+    return engine.facts.weights_from
 
 
 def _unless_unknown(amount: int | None) -> str:

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 import redis
-import redis.asyncio
 
 from tests.worker.conftest import spec
-from worker.battle import Battle, HandedBack, Stop
+from tests.worker.stage import BATTLE, Stage, job, told, view
+from tests.worker.stage import on_stage as perform
+from worker.battle import HandedBack, Stop
 from worker.contract import channel
 from worker.contract import events as ev
 from worker.contract.catalog import Catalog
 from worker.contract.channel import StaleAttempt
-from worker.contract.jobs import BattleJob, BattleResult, Message, Sampling, SideJob, SideJobs
-from worker.contract.view import fold_all
+from worker.contract.jobs import BattleJob, BattleResult
 from worker.engines.echo import EchoEngine
 from worker.pool.pool import Pool
-from worker.settings import WorkerSettings
 
-BATTLE = "battle-00000001"
 FAST = {"tokens_per_s": 2000.0, "first_token_s": 0.0, "length": 40}
 CATALOG = Catalog(
     (
@@ -38,61 +35,8 @@ CATALOG = Catalog(
 )
 
 
-def job(a: str, b: str, *, prompt: str = "why?", deadline_s: float = 60.0, max_tokens: int | None = None) -> BattleJob:
-    def side(model: str) -> SideJob:
-        return SideJob(model, (Message("user", prompt),), Sampling(max_tokens=max_tokens))
-
-    return BattleJob(BATTLE, 1, SideJobs(side(a), side(b)), time.time() + deadline_s)
-
-
-class Stage:
-    """A pool and a redis client on one loop."""
-
-    def __init__(self, redis_url: str) -> None:
-        self.redis: Any = redis.asyncio.Redis.from_url(redis_url)
-        self.pool = Pool(CATALOG, EchoEngine, capacity=2)
-        self.stop = Stop()
-        self.started: list[int] = []
-        self.settings = WorkerSettings(flush_ms=5, pace_tail_s=0.05)
-
-    async def run(self, battle_job: BattleJob) -> BattleResult:
-        async def started(attempt: int) -> None:
-            self.started.append(attempt)
-
-        return await Battle(
-            battle_job,
-            pool=self.pool,
-            redis=self.redis,
-            settings=self.settings,
-            stop=self.stop,
-            on_started=started,
-        ).run()
-
-    async def first_text(self) -> None:
-        """Until some text of the battle has been shown."""
-        async with self.redis.pubsub() as pubsub:
-            await pubsub.subscribe(channel.channel_key(BATTLE))
-            async for message in pubsub.listen():
-                if b"side.delta" in (message["data"] if isinstance(message["data"], bytes) else b""):
-                    return
-
-
 def on_stage(redis_url: str, body: Callable[[Stage], Coroutine[Any, Any, Any]]) -> Any:
-    async def go() -> Any:
-        stage = Stage(redis_url)
-        stage.pool.start()
-        try:
-            async with asyncio.timeout(20):
-                return await body(stage)
-        finally:
-            await stage.pool.close()
-            await stage.redis.aclose()
-
-    return asyncio.run(go())
-
-
-def view(client: redis.Redis) -> ev.BattleView:
-    return fold_all(f.event for f in channel.read_log(client, BATTLE)[1])
+    return perform(lambda: Stage(redis_url, Pool(CATALOG, EchoEngine, capacity=2)), body)
 
 
 def run(redis_url: str, battle_job: BattleJob) -> BattleResult:
@@ -252,5 +196,4 @@ def test_a_battle_interrupted_too_often_is_given_up(redis_url: str) -> None:
 
 def test_waiting_for_engines_is_told_as_a_fraction(redis_url: str, redis_client: redis.Redis) -> None:
     run(redis_url, job("sleeper", "ant"))
-    told = [f.event for f in channel.read_log(redis_client, BATTLE)[1]]
-    assert any(isinstance(e, ev.BattleLoading) for e in told)
+    assert any(isinstance(e, ev.BattleLoading) for e in told(redis_client))

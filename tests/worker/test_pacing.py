@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -78,6 +79,42 @@ def test_with_pacing_off_text_passes_as_it_comes() -> None:
     p = pacer(enabled=False)
     p.push("a", "hello", 0.0)
     assert p.take(0.0) == {"a": "hello"}
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_sides_answered_in_turn_are_shown_together_however_long_that_takes(enabled: bool) -> None:
+    p = pacer(cap_s=1.0, enabled=enabled)
+    p.one_by_one()
+    p.push("a", "hello", 0.0)
+    p.end("a")
+    assert p.take(600.0) == {}
+    assert p.resting
+    p.push("b", "hi", 601.0)
+    assert not p.resting
+    shown = p.take(601.0)
+    assert shown["a"].startswith("he")
+    assert shown["b"] == "hi"
+
+
+def test_a_side_that_begins_anew_has_said_nothing() -> None:
+    p = pacer(cap_s=1.0)
+    p.push("a", "lost", 0.0)
+    p.forget("a")
+    assert p.resting
+    assert p.take(600.0) == {}
+    p.push("a", "new", 600.0)
+    p.push("b", "other", 600.0)
+    assert p.take(600.0) == {"a": "new", "b": "oth"}
+
+
+def test_what_stands_is_held_while_the_other_side_begins_anew() -> None:
+    p = pacer(cap_s=1.0)
+    p.push("a", "stands", 0.0)
+    p.push("b", "lost", 0.0)
+    p.forget("b")
+    assert p.take(600.0) == {}
+    p.end("b")
+    assert p.take(600.0) != {}
 
 
 @given(

@@ -19,6 +19,7 @@ from worker.settings import WorkerSettings
 
 if TYPE_CHECKING:
     from worker.contract.catalog import Catalog
+    from worker.metrics import Metrics, Server
     from worker.models.fitting import Fit
 
 log = logging.getLogger(__name__)
@@ -60,23 +61,44 @@ class RuntimeStep(bootsteps.StartStopStep):  # type: ignore[misc]
     def __init__(self, worker: Any, **kwargs: Any) -> None:
         super().__init__(worker, **kwargs)
         worker.arena = None
+        self._metrics: Server | None = None
 
     def start(self, worker: Any) -> None:
-        from worker.engines import engine_factory
+        from worker.engines import engine_factory, strays
+        from worker.metrics import Metrics
         from worker.runtime import Runtime
 
         catalog, fit = _catalog()
+        strays.reap()
+        metrics = Metrics(m.id for m in catalog.entries)
+        self._metrics = _serve(metrics)
         make_engine = engine_factory(_settings.models_dir)
-        worker.arena = Runtime(_settings, catalog, fit, make_engine, _send, worker.hostname)
-        app.arena = worker.arena
-        worker_shutting_down.connect(lambda **_: worker.arena.leave(), weak=False)
-        worker.arena.start()
+        runtime = Runtime(_settings, catalog, fit, make_engine, _send, worker.hostname, metrics)
+        worker.arena = app.arena = runtime
+        worker_shutting_down.connect(lambda **_: runtime.leave(), weak=False)
+        runtime.start()
+        metrics.watch(
+            running=lambda: runtime.on_loop(lambda: runtime.pool.serving),
+            waiting=lambda: runtime.on_loop(lambda: runtime.pool.waiting),
+        )
 
     def stop(self, worker: Any) -> None:
+        if self._metrics is not None:
+            self._metrics.close()
         if worker.arena is not None:
             worker.arena.stop()
 
     terminate = stop
+
+
+def _serve(metrics: Metrics) -> Server | None:
+    if not _settings.metrics_address:
+        return None
+    try:
+        return metrics.serve(_settings.metrics_address)
+    except SettingsError as error:
+        log.critical("%s", error)
+        raise SystemExit(1) from None
 
 
 def _catalog() -> tuple[Catalog, Fit]:

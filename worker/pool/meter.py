@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 
 from worker.memory import Bytes, Tier
@@ -9,6 +10,9 @@ from worker.memory import Bytes, Tier
 
 class Meter(Protocol):
     """Every method returns at once and never raises. Seconds and bytes."""
+
+    def know(self, models: Iterable[str]) -> None:
+        """These models are in the catalog now."""
 
     def loaded(self, model: str, seconds: float) -> None: ...
     def unloaded(self, model: str, why: str, seconds: float) -> None: ...
@@ -31,6 +35,7 @@ class Meter(Protocol):
 class NoMeter:
     """Counts nothing."""
 
+    def know(self, models: Iterable[str]) -> None: ...
     def loaded(self, model: str, seconds: float) -> None: ...
     def unloaded(self, model: str, why: str, seconds: float) -> None: ...
     def slept(self, model: str, tier: Tier, seconds: float) -> None: ...

@@ -231,6 +231,7 @@ class Pool:
     def set_catalog(self, catalog: Catalog) -> None:
         """See :meth:`worker.pool.slots.Slots.take_up`; who waits or wishes for what is gone is told so."""
         self.slots.take_up(catalog)
+        self.meter.know(m.id for m in catalog.entries)
         for waiting in self._waiting.values():
             lost = next((m for m, e in waiting.contenders.items() if catalog.engine_of(m) != e), None)
             lost = lost or next((m for m in waiting.contenders if self.slots.of(m) is None), None)

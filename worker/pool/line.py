@@ -98,22 +98,20 @@ def slack_s(
     order = in_line(state, waiting)
     if first is not None:
         order.sort(key=lambda g: g.models != first.models)
-    begun = bool(order) and order[0].models == state.switching
-    ahead = 0.0 if begun else state.move_left_s
     up = frozenset(e.model for e in state.engines.values() if e.usable)
-    least = float("inf")
-    for group in order:
-        if group.models == state.switching and begun:
-            ahead += _left_s(state, group, now, rules, drained=drained)
+    ahead, least = 0.0, float("inf")
+    for place, group in enumerate(order):
+        if place == 0 and (group.models == state.switching or group.models <= up):
+            ahead = _left_s(state, group, now, rules, drained=drained)
         else:
-            ahead += step_s(state, group, up, rules)
+            ahead += step_s(state, group, up, rules) + (state.move_left_s if place == 0 else 0.0)
         up = group.models
         least = min(least, group.oldest + bound_s(state, group.models, rules) - now - ahead)
     return least
 
 
 def _left_s(state: PoolState, group: Group, now: float, rules: Rules, *, drained: bool) -> float:
-    """What remains of the step of the group that memory turns to already."""
+    """What remains of the step of the group whose turn has come, or whose engines are in memory."""
     engines = local(state, group.models)
     at_once = seats(state, group.models)
     missing = [e for e in engines if not e.usable]
@@ -137,7 +135,7 @@ def _drain_s(state: PoolState, rules: Rules) -> float:
 
 
 def _rounds_s(state: PoolState, jobs: int, free: int, at_once: int, rules: Rules) -> float:
-    """Until the last of ``jobs`` has a seat, where ``free`` of ``at_once`` seats are free and each serves one by one."""
+    """Until the last of ``jobs`` has a seat, where ``free`` of ``at_once`` seats are free now."""
     late = jobs - free
     if late <= 0:
         return 0.0

@@ -8,8 +8,9 @@ The decision, in order (the numbers are repeated in the code):
 2. Which models should memory turn to? A switch that has begun is finished first. When the line has no time left, its
    head is served. Else the group that has waited longest together is the candidate, and its turn has come when nothing
    runs, or could start now, on the engines it would displace; or when its jobs' summed waiting has reached the measured
-   cost of the switch: staying and switching have cost the same by then (rent or buy). Where engines in memory have more
-   to do than they can seat, they stay for a while at least (``Rules.stay``), so that switching never eats the machine.
+   cost of the switch, drain included: staying and switching have cost the same by then (rent or buy). Where engines in
+   memory have more to do than they can seat, they stay for a while at least (``Rules.stay``), so that switching never
+   eats the machine.
 3. Once that turn has come, the engines in its way take no new leases: they drain, for the drain limit at most, and less
    when the line has no time left.
 4. Every job whose models can answer and have seats starts: sessions in turn, each session's jobs in order of arrival.
@@ -130,7 +131,8 @@ def _soft(
     if not any(v.leases or v.model in wanted for v in victims):
         return True
     up = sum(e.bring_s for e in line.local(state, group.models))
-    cost = up + sum(min(v.costs.unload_s, v.costs.sleep_s) for v in victims)
+    drain = state.typical_s if any(v.leases for v in victims) else 0.0
+    cost = drain + up + sum(min(v.costs.unload_s, v.costs.sleep_s) for v in victims)
     stay = cost * (rules.stay if backlog else 1.0)
     return group.waited(now) >= cost and now - state.landed >= stay
 

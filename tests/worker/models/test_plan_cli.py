@@ -80,6 +80,17 @@ def test_what_cannot_be_known_before_the_fetch_is_said(
     assert capsys.readouterr().out.count("unknown until fetched") >= 6
 
 
+@pytest.mark.parametrize(("file", "gpu"), [(CATALOGS / "t4.toml", "14.5GiB"), (SEED_NOTES, "15GiB")])
+def test_the_readme_shows_what_is_printed(
+    models_dir: Path, capsys: pytest.CaptureFixture[str], file: Path, gpu: str
+) -> None:
+    plan(models_dir, file, "--gpu-memory", gpu, "--host-memory", "16GiB")
+    said = capsys.readouterr()
+    readme = (ROOT / "README.md").read_text()
+    assert said.out in readme
+    assert said.err.replace(f"{ROOT}/", "") in readme
+
+
 def test_json_says_the_same_in_bytes(models_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert plan(models_dir, SEED_NOTES, "--gpu-memory", "15GiB", "--host-memory", "16GiB", "--json") == 1
     found = json.loads(capsys.readouterr().out)

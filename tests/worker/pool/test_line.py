@@ -7,7 +7,7 @@ from dataclasses import replace
 from worker.memory import NO_LIMIT
 from worker.pool import line
 from worker.pool.plan import plan
-from worker.pool.states import Costs, EngineState, EngineView, PoolState, Rules, Waiter
+from worker.pool.states import Costs, EngineState, EngineView, PoolState, Rules, Unload, Waiter, Wish
 
 RULES = Rules(max_wait_s=60.0, drain_limit_s=30.0)
 COSTS = Costs(load_s=10.0, unload_s=1.0, sleep_s=1.0)
@@ -77,3 +77,11 @@ def test_a_pair_in_memory_without_free_seats_is_decided_alike_before_and_after_i
     drained = {m: replace(e, state=EngineState.DRAINING) if m in "ab" else e for m, e in full.items()}
     again = replace(state, engines=drained, switching=first.switching, begun=out_of_time)
     assert plan(again, waiting, NO_LIMIT, out_of_time, RULES).draining == first.draining
+
+
+def test_an_engine_the_line_reckons_with_makes_no_room_for_a_wish() -> None:
+    state = pool("ab", wishes=(Wish("w", "load", "d"),))
+    engines = {**state.engines, "b": replace(state.engines["b"], leases=1, last_used=9.0)}
+    state = replace(state, engines=engines)
+    assert plan(state, [], NO_LIMIT, 10.0, RULES).move == Unload("a", "room for d")
+    assert plan(state, jobs("ac", 1, since=9.0), NO_LIMIT, 10.0, RULES).move is None

@@ -87,14 +87,15 @@ def footprint(
 
 
 def refined(estimate: Footprint, measurement: Measurement | None) -> Footprint:
-    """The estimate with every state that was measured in its place."""
+    """The estimate with every state that was measured in its place; asleep on a CPU is resident."""
     if measurement is None:
         return estimate
-    return Footprint(
-        measurement.resident or estimate.resident,
-        estimate.l1 and (measurement.l1 or estimate.l1),
-        estimate.l2 and (measurement.l2 or estimate.l2),
-    )
+    resident = measurement.resident or estimate.resident
+
+    def asleep(known: Bytes | None, guess: Bytes | None) -> Bytes | None:
+        return guess and (known or (resident if guess == estimate.resident else guess))
+
+    return Footprint(resident, asleep(measurement.l1, estimate.l1), asleep(measurement.l2, estimate.l2))
 
 
 def least_kv_bytes(spec: ModelSpec, facts: Facts, tokens: int | None = None) -> int | None:

@@ -136,6 +136,12 @@ def test_measured_states_take_the_place_of_estimates_and_no_others() -> None:
     assert refined(estimate, None) == estimate
 
 
+def test_on_a_cpu_a_measured_engine_holds_the_same_asleep() -> None:
+    estimate = footprint(model(sleep="l2"), FACTS, on_gpu=False, kv_bytes=GIB)
+    held = Bytes(0, 7)
+    assert refined(estimate, Measurement(resident=held)) == Footprint(held, held, held)
+
+
 # ── the cache ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -68,8 +68,8 @@ class RuntimeStep(bootsteps.StartStopStep):  # type: ignore[misc]
         from worker.metrics import Metrics
         from worker.runtime import Runtime
 
+        strays.reap()  # before memory is counted
         catalog, fit = _catalog()
-        strays.reap()
         metrics = Metrics(m.id for m in catalog.entries)
         self._metrics = _serve(metrics)
         make_engine = engine_factory(_settings.models_dir)

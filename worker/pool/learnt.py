@@ -18,6 +18,7 @@ class LearntSizes:
     """:class:`worker.pool.sizes.Sizes` over a :class:`worker.models.fitting.Fit` and the models on this disk."""
 
     def __init__(self, fit: Fit, models_dir: Path) -> None:
+        self._fit = fit
         self._scene = fit.scene
         self._measured = fit.measured
         self._models_dir = models_dir
@@ -25,6 +26,8 @@ class LearntSizes:
         self._adapters: dict[str, tuple[str, ...]] = {e.id: e.adapters for e in fit.engines}
 
     def kv_bytes(self, spec: ModelSpec, capacity: int) -> int:
+        if (known := self._fit.engine(spec.id)) is not None and known.spec == spec:
+            return self._fit.kv_bytes(spec.id, capacity)
         return kv_bytes_for(spec, self._of(spec), capacity, self._scene.budget, on_gpu=self._scene.on_gpu)
 
     def footprint(self, spec: ModelSpec, adapters: Sequence[ModelSpec], kv_bytes: int) -> Footprint:
@@ -41,15 +44,15 @@ class LearntSizes:
         return replace(Costs(), **found)
 
     def measured(self, spec: ModelSpec, kv_bytes: int, held: Bytes, before: Footprint) -> Footprint:
-        if not self._scene.on_gpu:
-            # A CPU's cache is only counted once its pages are touched, and they all will be.
-            held = Bytes(0, held.host + kv_bytes)
-            return Footprint(held, before.l1 and held, before.l2 and held)
-        return replace(before, resident=held)
+        if self._scene.on_gpu:
+            return replace(before, resident=held)
+        return Footprint(held, before.l1 and held, before.l2 and held)  # on a CPU sleep is a pause and frees nothing
 
     def learn(self, spec: ModelSpec, kv_bytes: int, held: Mapping[str, Bytes], seconds: Mapping[str, float]) -> None:
         if spec.engine == "vllm":  # a stand-in's seconds are its script's, a remote's are the network's
-            self._measured.put(spec, kv_bytes, self._adapters.get(spec.id, ()), **held, **seconds)  # type: ignore[arg-type]
+            if spec.engine != "vllm":
+            return  # what a stand-in is told to take is no measurement
+        self._measured.put(spec, kv_bytes, self._adapters.get(spec.id, ()), **held, **seconds)  # type: ignore[arg-type]
 
     def _of(self, spec: ModelSpec) -> Facts:
         found = self._facts.get(spec)

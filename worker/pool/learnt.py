@@ -49,8 +49,7 @@ class LearntSizes:
         return Footprint(held, before.l1 and held, before.l2 and held)  # on a CPU sleep is a pause and frees nothing
 
     def learn(self, spec: ModelSpec, kv_bytes: int, held: Mapping[str, Bytes], seconds: Mapping[str, float]) -> None:
-        if spec.engine == "vllm":  # a stand-in's seconds are its script's, a remote's are the network's
-            if spec.engine != "vllm":
+        if spec.engine != "vllm":
             return  # what a stand-in is told to take is no measurement
         self._measured.put(spec, kv_bytes, self._adapters.get(spec.id, ()), **held, **seconds)  # type: ignore[arg-type]
 

@@ -23,6 +23,8 @@ from worker.errors import EngineDied, EngineRefused, LoadError
 from worker.memory import Bytes, Tier
 
 CONNECT_S = 10.0
+LISTING_S = 20.0
+"""Longest silence of the endpoint when it is asked for its models."""
 SILENCE_S = 60.0
 """Longest wait for the next chunk, the first included."""
 USAGE_S = 5.0
@@ -94,7 +96,9 @@ class RemoteEngine:
         if self._client is None:
             raise LoadError(self.spec.id, "load() before start()")
         try:
-            response = await self._client.get("/models")
+            response = await self._client.get(
+                "/models", timeout=httpx2.Timeout(LISTING_S, connect=self._timeout.connect)
+            )
         except httpx2.HTTPError as error:
             why = f"{self._remote.base_url} cannot be reached: {_in_words(error)}; check base_url and the network"
             raise LoadError(self.spec.id, why) from None

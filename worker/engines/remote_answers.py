@@ -7,6 +7,7 @@ it is searched for sizes and for the few codes listed here.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, Literal
@@ -17,6 +18,8 @@ from worker.engines import Piece
 from worker.errors import ContextOverflow, EngineDied, EngineRefused, PromptError, WorkerError
 
 DONE = "[DONE]"
+_CLOSING_S = 0.2
+"""Longest wait for a stream's formal end, without which its connection cannot serve the next answer."""
 _CODES = frozenset(
     {
         "content_policy_violation",
@@ -72,6 +75,7 @@ async def pieces(model: str, limit: int, events: AsyncIterator[str], usage_s: fl
 
     Without those, chunks are counted. ``limit``: the entry's context, for errors that do not state the endpoint's.
     """
+    done = False
     count = prompt_tokens = 0
     reason: Literal["stop", "length"] | None = None
     while True:
@@ -86,7 +90,7 @@ async def pieces(model: str, limit: int, events: AsyncIterator[str], usage_s: fl
             if reason is None:
                 raise
             break
-        if data == DONE:
+        if done := data == DONE:
             break
         chunk = _read(model, data)
         if chunk.error is not None:
@@ -102,6 +106,10 @@ async def pieces(model: str, limit: int, events: AsyncIterator[str], usage_s: fl
         if text:
             yield Piece(text, count, prompt_tokens)
     yield Piece("", count, prompt_tokens, reason or "stop")
+    if done:
+        with contextlib.suppress(StopAsyncIteration, TimeoutError, EngineDied):
+            async with asyncio.timeout(_CLOSING_S):
+                await anext(events)
 
 
 def _read(model: str, data: str) -> _Chunk:

@@ -162,6 +162,30 @@ def test_an_endpoint_that_renamed_max_tokens_is_asked_again_in_its_words_and_rem
     assert [c.body.get("max_completion_tokens") for c in stub.calls] == [None, 9, 9]
 
 
+def test_answers_one_after_the_other_share_a_connection(stub: Stub) -> None:
+    engine = engine_of(stub.url)
+
+    async def work() -> None:
+        for _ in "123":
+            texts = [p.text async for p in engine.generate("1", (Message("user", PROMPT),), Sampling())]
+            assert texts == ["Hello", " there", ""]
+
+    loaded(engine, work)
+    assert len(stub.calls) == 3
+    assert len({c.handler.client_address for c in stub.calls}) == 1
+
+
+def test_an_endpoint_that_keeps_the_stream_open_after_its_end_holds_nobody_up(stub: Stub) -> None:
+    def reply(call: Call) -> None:
+        call.begin()
+        call.send(delta("Hello", "stop"), "[DONE]")
+        call.wait_until_gone()
+
+    stub.reply = reply
+    assert [p.finish_reason for p in said(engine_of(stub.url))] == [None, "stop"]
+    assert stub.calls[0].gone.wait(20)
+
+
 def test_closing_an_answer_closes_the_connection_and_nothing_else(stub: Stub) -> None:
     def reply(call: Call) -> None:
         call.begin()
@@ -270,8 +294,8 @@ def test_counts_that_never_come_do_not_hold_a_finished_answer_back(stub: Stub) -
     assert said(engine)[-1].finish_reason == "stop"
 
 
-@pytest.mark.parametrize("before", [(), ("Hello",)])
-def test_silence_beyond_the_limit_is_a_lost_connection(stub: Stub, before: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(("before", "limit_s"), [((), 0.2), (("Hello",), 2.0)])
+def test_silence_beyond_the_limit_is_a_lost_connection(stub: Stub, before: tuple[str, ...], limit_s: float) -> None:
     def reply(call: Call) -> None:
         if before:
             call.begin()
@@ -279,7 +303,7 @@ def test_silence_beyond_the_limit_is_a_lost_connection(stub: Stub, before: tuple
         call.wait_until_gone()
 
     stub.reply = reply
-    error, texts, alive = failure(engine_of(stub.url, silence_s=0.2))
+    error, texts, alive = failure(engine_of(stub.url, silence_s=limit_s))
     assert isinstance(error, EngineDied)
     assert "silent" in str(error)
     assert (texts, alive) == (list(before), False)

@@ -11,7 +11,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -143,12 +143,12 @@ class Runtime:
         self._call(self._stop())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
+        if not self._thread.is_alive():
+            self._loop.close()
 
     async def _stop(self) -> None:
         self._hand_back_all()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await _end(self._tasks)
         await self.pool.close()
         with contextlib.suppress(RedisConnectionError, RedisTimeoutError):
             await asyncio.wait_for(residency.withdraw(self._redis, self.name), 2)
@@ -261,10 +261,15 @@ class Runtime:
 
     # ── reports ──────────────────────────────────────────────────────────────────────────────────────────────────
 
+    @property
+    def accepting(self) -> bool:
+        """Whether this worker takes new battles: preloaded, not draining, not stopping."""
+        self._preloaded = self._preloaded or self.pool.settled
+        return self._preloaded and not self._leaving and not self.drain.on
+
     def residency(self) -> residency.Residency:
         """What this worker tells the rest of the arena."""
         pool = self.pool
-        self._preloaded = self._preloaded or pool.settled
         now = pool.clock()
         catalog = pool.slots.catalog
         state = pool.state()
@@ -277,7 +282,7 @@ class Runtime:
         return residency.Residency(
             worker=self.name,
             at=time.time(),
-            accepting=self._preloaded and not self._leaving and not self.drain.on,
+            accepting=self.accepting,
             capacity=pool.capacity,
             models=tuple(here),
             ready=having(EngineState.READY, EngineState.DRAINING),
@@ -304,4 +309,14 @@ class Runtime:
             except (RedisConnectionError, RedisTimeoutError):
                 log.warning("cannot report to Redis; trying again")
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), REPORT_S)
+                async with asyncio.timeout(REPORT_S):
+                    await self._changed.wait()
+
+
+async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel them until they have ended: ``wait_for``, as redis-py uses it, loses a cancel that meets its result."""
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=0.5)

@@ -17,7 +17,7 @@ KEPT = 10_000
 Outcome = Literal["ok", "refused", "failed"]
 
 
-class AuditEntry(msgspec.Struct, frozen=True):
+class AuditEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     """One command. ``at``: unix seconds. ``failed``: a defect of the worker, not a refusal."""
 
     at: float

@@ -18,7 +18,7 @@ def engine_facts(runtime: Runtime) -> dict[str, Any]:
     now = pool.clock()
     return {
         "capacity": pool.capacity,
-        "accepting": runtime.residency().accepting,
+        "accepting": runtime.accepting,
         "running": pool.serving,
         "waiting": pool.waiting,
         "engines": {model: _facts(slot, measurement(runtime, slot), now) for model, slot in pool.slots.items()},

@@ -80,7 +80,7 @@ class Desk:
         """How many engines may be in memory at once. With 1, a battle's sides are answered in turn."""
         pins = [s.spec.id for s in self._pool.slots.values() if s.view.pinned]
         if capacity < max(1, len(pins)):
-            why = f"pinned are {', '.join(pins)}; unpin some first" if pins else "give 1 or more"
+            why = f"pinned are {', '.join(pins)}; unpin some first" if capacity else "give 1 or more"
             raise AdminError(f"capacity cannot be {capacity}: {why}")
         before = self._pool.capacity
         self._pool.set_capacity(capacity)

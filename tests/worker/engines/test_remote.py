@@ -292,6 +292,7 @@ def test_counts_that_never_come_do_not_hold_a_finished_answer_back(stub: Stub) -
     stub.reply = reply
     engine = RemoteEngine(EngineOrder(entry(stub.url), 0), {"FAR_KEY": KEY}, usage_s=0.05)
     assert said(engine)[-1].finish_reason == "stop"
+    assert stub.calls[0].gone.wait(20)  # it was us who ended it
 
 
 @pytest.mark.parametrize(("before", "limit_s"), [((), 0.2), (("Hello",), 2.0)])

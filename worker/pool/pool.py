@@ -29,7 +29,7 @@ from worker.pool.progress import Loading, Queued, progress
 from worker.pool.refusals import UNKNOWN
 from worker.pool.sizes import Sizes, StatedSizes
 from worker.pool.slots import Slot, Slots
-from worker.pool.states import EngineState, Load, Move, Plan, PoolState, Rules, Waiter, Wake, Wish
+from worker.pool.states import EngineState, Held, Load, Move, Plan, PoolState, Rules, Waiter, Wake, Wish
 
 log = logging.getLogger(__name__)
 
@@ -199,6 +199,7 @@ class Pool:
             typical_s=self._answers.typical_s,
             wishes=tuple(self._wishes),
             serving=Counter(lease.session for lease in self._leases.values()),
+            leases=tuple(Held(job, lease.models, lease.since) for job, lease in self._leases.items()),
         )
 
     def planned(self) -> Plan:
@@ -300,8 +301,8 @@ class Pool:
                 self.slots.set(slot, state=EngineState.DRAINING)
             elif model not in decided.draining and slot.view.state is EngineState.DRAINING:
                 self.slots.set(slot, state=EngineState.READY)
-        for lease in self._leases.values():
-            if lease.models & decided.preempt:
+        for job, lease in self._leases.items():
+            if lease.models & decided.preempt or job in decided.ends:
                 lease.preempted.set()
 
     def _moved(self, move: Move) -> None:

@@ -10,11 +10,16 @@ from worker.pool.states import EngineState, PoolState, Refusal, Rules, Waiter
 
 UNKNOWN = "not in this worker's catalog"
 
+UNKNOWN = "not in this worker's catalog"
+
 
 def refusals(
     state: PoolState, waiting: Sequence[Waiter], ledgers: Bytes, now: float, rules: Rules
 ) -> tuple[Refusal, ...]:
-    """In order of arrival. Newcomers are tried one by one, each on top of those already admitted."""
+    """In order of arrival. Newcomers are tried one by one, each on top of those already admitted.
+
+    ``overloaded`` says that the line has no place for them; plan() lets them start all the same if they can do so now.
+    """
     refused: list[Refusal] = []
     admitted: list[Waiter] = []
     newcomers: list[Waiter] = []
@@ -36,6 +41,8 @@ def overloaded(
     state: PoolState, waiting: Sequence[Waiter], models: frozenset[str], now: float, rules: Rules
 ) -> float | None:
     """Seconds after which a job for ``models`` should ask again; None when it would be admitted now."""
+    if _at_once(state, waiting, models):
+        return None
     no = _overloaded(state, waiting, Waiter("", models, now), now, rules)
     return None if no is None else no.retry_after_s
 
@@ -65,17 +72,15 @@ def _apart(state: PoolState, waiter: Waiter, ledgers: Bytes) -> Refusal | None:
 def _overloaded(
     state: PoolState, admitted: Sequence[Waiter], waiter: Waiter, now: float, rules: Rules
 ) -> Refusal | None:
-    if _at_once(state, admitted, waiter):
-        return None
     queue = line.groups((*admitted, waiter))
-    if len(admitted) < rules.queue_bound and line.slack_s(state, queue, now, rules) >= 0:
+    if len(admitted) < rules.queue_bound and line.slack_s(state, queue, now, rules) >= line.least_s(rules):
         return None
     return Refusal(waiter.job, "overloaded", retry_after_s=line.retry_s(state, queue, rules, now))
 
 
-def _at_once(state: PoolState, admitted: Sequence[Waiter], waiter: Waiter) -> bool:
+def _at_once(state: PoolState, waiting: Sequence[Waiter], models: frozenset[str]) -> bool:
     """Its engines can answer, nobody waits for any of them, and there is a seat on each."""
-    if any(w.models & waiter.models for w in admitted):
+    if any(w.models & models for w in waiting):
         return False
-    engines = [state.engines[m] for m in waiter.models]
-    return all(e.usable and e.state is not EngineState.DRAINING and e.leases < e.seats for e in engines)
+    engines = [state.engines[m] for m in models]
+    return all(state.can_answer(e.model) and e.state is EngineState.READY and e.leases < e.seats for e in engines)

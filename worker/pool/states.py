@@ -143,9 +143,20 @@ class Rules:
     may_sleep: bool = False
     patience_s: float = 5.0
     """A job waits for an engine whose back-off ends within this; else it is refused."""
+    tick_s: float = 1.0
+    """Longest time between two plans: how late one that depends on the clock alone may be."""
     stay: float = 4.0
     """While more wait for the engines in memory than these can seat, a switch is worth it only after they have been
     there for this many times what the switch costs: at most a fifth of the time goes to switching."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A lease that is held: the engines of a running battle, since ``since``."""
+
+    job: str
+    models: frozenset[str]
+    since: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +181,12 @@ class PoolState:
     """Oldest first."""
     serving: Mapping[str, int] = field(default_factory=dict)
     """Leases held, by session."""
+    leases: tuple[Held, ...] = ()
+    """The same one by one; without it, seats are never taken back for a promise's sake."""
+
+    def can_answer(self, model: str) -> bool:
+        """Whether ``model`` could take a lease now: one that is falling asleep could not."""
+        return self.engines[model].usable and model != self.moving
 
     @property
     def retiring(self) -> frozenset[str]:
@@ -233,6 +250,8 @@ class Plan:
     """Engines that take no new leases, except the pair memory turns to."""
     preempt: frozenset[str] = frozenset()
     """Draining engines whose battles have had the drain limit and must end now."""
+    ends: tuple[str, ...] = ()
+    """Battles, by job, that must end now because somebody was promised their seat."""
     switching: frozenset[str] | None = None
     done: tuple[str, ...] = ()
     """Wishes that hold already or cannot be granted, by id."""

@@ -8,7 +8,7 @@ import sys
 
 from ops.bench.report import render
 
-BENCHES = ("throughput",)
+BENCHES = ("load", "coresident", "throughput")
 
 
 def main(argv: list[str] | None = None) -> int:

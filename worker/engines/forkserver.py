@@ -103,12 +103,6 @@ def engine_context() -> context.BaseContext:
         return _context
 
 
-def stop() -> None:
-    """End the server, so that nothing of it outlives the worker. Engines must have been unloaded."""
-    with _lock:
-        _end()
-
-
 def _end() -> None:
     global _began, _context
     if _began is not None:
@@ -145,7 +139,7 @@ def _ask() -> dict[str, Any] | None:
     """The server's own report, brought by a process forked from it. Raises OSError, EOFError."""
     server = multiprocessing.get_context("forkserver")
     reader, writer = server.Pipe(duplex=False)
-    messenger = server.Process(target=_send_report, args=(writer,), name="forkserver-report")
+    messenger = server.Process(target=_send_report, args=(PRELOAD, writer), name="forkserver-report")
     try:
         messenger.start()
         writer.close()
@@ -157,6 +151,6 @@ def _ask() -> dict[str, Any] | None:
             messenger.join()
 
 
-def _send_report(writer: Connection) -> None:
-    preload = sys.modules.get(PRELOAD)  # not imported here: that would be this process's doing, not the server's
+def _send_report(name: str, writer: Connection) -> None:
+    preload = sys.modules.get(name)  # not imported here: that would be this process's doing, not the server's
     writer.send(getattr(preload, "report", None))

@@ -10,8 +10,7 @@ from worker.contract.jobs import SideResult, Timings
 from worker.engines import Piece
 
 OVERFLOW = Failure("context_overflow", "The prompt is too long for this model. Try a shorter one.", retryable=False)
-DIED = Failure("engine_failed", "This model stopped while answering. Try again.")
-DECLINED = Failure("engine_failed", "This model could not answer this time. Try again.")
+DIED = Failure("engine_failed", "This model could not finish its answer. Try again.")
 INTERNAL = Failure("internal", "Something went wrong while answering. Try again.")
 UNAVAILABLE = Failure("load_failed", "A model of this pair could not be started. Start a new battle.")
 PREEMPTED = Failure("preempted", "This answer took too long while others were waiting.")

@@ -16,7 +16,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
-from worker.answer import DECLINED, DIED, INTERNAL, OVERFLOW, PREEMPTED
+from worker.answer import DIED, INTERNAL, OVERFLOW, PREEMPTED
 from worker.contract.events import SIDES, Failure, Side
 from worker.contract.jobs import BattleJob, SideJob, task_id
 from worker.engines import Piece
@@ -210,7 +210,7 @@ class Answering:
             answer.fail(DIED)
         elif isinstance(error, EngineRefused):
             log.warning("%s: %s", who, error)
-            answer.fail(DECLINED)
+            answer.fail(DIED)  # in other words than a dead engine's, it would tell an endpoint elsewhere from one here
         else:
             kind = log.warning if isinstance(error, PromptError) else log.error
             kind("%s: %s", who, type(error).__name__)

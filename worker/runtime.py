@@ -22,6 +22,7 @@ from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from worker.audit import Audit
 from worker.battle import Battle, HandedBack, Stop, StopReason
 from worker.contract import channel, residency
 from worker.contract.catalog import Catalog
@@ -87,6 +88,7 @@ class Runtime:
         self._preloaded = False
         self.pool: Pool
         self.drain: Drain
+        self.audit: Audit
         self._redis: Any
 
     # ── life ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -120,9 +122,11 @@ class Runtime:
             load_timeout_s=s.load_timeout_s,
             on_change=self._changed.set,
         )
+        self.audit = Audit(self._redis, self._loop)
         self.drain = Drain(self.pool.operations, lambda: len(self.running), self._changed.set)
         self.pool.start(first_to_load(self.fit) if s.preload is None else s.preload)
-        self._tasks = [asyncio.create_task(self._report_always()), asyncio.create_task(self._watch_cancels())]
+        work = (self._report_always(), self._watch_cancels(), self.audit.write_always())
+        self._tasks = [asyncio.create_task(w) for w in work]
 
     def leave(self) -> None:
         """Warm shutdown has begun: battles have ``drain_s`` to end, then go back to the queue."""
@@ -148,6 +152,7 @@ class Runtime:
 
     async def _stop(self) -> None:
         self._hand_back_all()
+        await self.audit.written()
         await _end(self._tasks)
         await self.pool.close()
         with contextlib.suppress(RedisConnectionError, RedisTimeoutError):
@@ -183,10 +188,6 @@ class Runtime:
             if not done.cancel():
                 return done.result()
             raise AdminError("the worker is too busy to answer; nothing was done, try again") from None
-
-    def begin(self, work: Callable[[Any], Coroutine[Any, Any, None]]) -> None:
-        """Start ``work(redis)`` on the loop from another thread, for what nobody waits for."""
-        asyncio.run_coroutine_threadsafe(work(self._redis), self._loop)
 
     # ── battles ──────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -50,7 +50,8 @@ def commanded(state: Any, command: str, arguments: Mapping[str, object], do: Cal
         outcome, detail = "failed", "this is a defect of the worker; its log has the traceback"
     said = {name: _clipped(value) for name, value in arguments.items() if value not in ("", None)}
     made = operation.id if operation else None
-    audit.record(AuditEntry(time.time(), state.hostname, command, said, outcome, detail, made), runtime)
+    entry = AuditEntry(time.time(), state.hostname, command, said, outcome, detail, made)
+    audit.record(entry, runtime.audit if runtime else None)
     if operation is None:
         return {"error": detail}
     return {"ok": f"{detail} (operation {operation.id})", "operation": operation.id}

@@ -214,12 +214,12 @@ def test_a_busy_loop_is_said_and_nothing_is_done_later(operator: Operator, monke
     monkeypatch.setattr("worker.runtime.ON_LOOP_LIMIT_S", 0.05)
     blocked, free = SimpleNamespace(now=False), SimpleNamespace(now=False)
 
-    async def block(_: Any) -> None:
+    def block() -> None:
         blocked.now = True
         while not free.now:
             time.sleep(0.01)
 
-    operator.runtime.begin(block)
+    operator.runtime._loop.call_soon_threadsafe(block)
     wait_for("the loop to block", lambda: blocked.now)
     try:
         busy = "the worker is too busy to answer; nothing was done, try again"

@@ -23,7 +23,10 @@ from worker.engines.orphans import OwnedProcess
 log = logging.getLogger(__name__)
 
 PRELOAD = "worker.engines.preload"
-_NAMES = "ARENA_ENGINE_PRELOAD"
+NAMES = "ARENA_ENGINE_PRELOAD"
+"""For the server: ``cpu`` or ``gpu``, then the architectures of the worker's models, separated by commas."""
+WORKER = "ARENA_ENGINE_WORKER"
+"""For the server: the worker's process id."""
 _EXEC_ONLY = ("LD_PRELOAD", "GLIBC_TUNABLES", "OMP_NUM_THREADS")
 """What a process reads of its environment only when it begins; a change asks for another server."""
 
@@ -53,7 +56,8 @@ def begin(kind: str, architectures: Sequence[str]) -> None:
     """Let the server start importing what engines on ``kind`` (``cpu``, ``gpu``) need; returns at once."""
     with _lock:
         if _possible() and _began is None:
-            os.environ[_NAMES] = ",".join([kind, *architectures])
+            os.environ[NAMES] = ",".join([kind, *architectures])
+            os.environ[WORKER] = str(os.getpid())
             _begin()
 
 

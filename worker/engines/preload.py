@@ -17,8 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-NAMES = "ARENA_ENGINE_PRELOAD"
-"""Set by the worker: ``cpu`` or ``gpu``, then the architectures of its models, separated by commas."""
+from worker.engines.forkserver import NAMES, WORKER
+
 ENGINE = (
     "vllm.v1.engine.core",
     "vllm.v1.executor.uniproc_executor",
@@ -27,7 +27,6 @@ ENGINE = (
     "vllm.model_executor.layers.quantization.online.base",
     "vllm.distributed.elastic_ep.elastic_execute",
     "setproctitle",
-    "worker.engines.forkserver",
 )
 CPU = (
     "vllm.v1.worker.cpu_worker",
@@ -65,13 +64,14 @@ def _all(kind: str, architectures: list[str]) -> dict[str, str]:
 def _run() -> dict[str, Any]:
     began = time.monotonic()
     kind, *architectures = os.environ.get(NAMES, "cpu").split(",")
-    worker = os.getppid()
+    worker = int(os.environ.get(WORKER) or os.getppid())
 
     def still_wanted(*_: object) -> None:
         if os.getppid() != worker:
             os._exit(1)
 
     # The forkserver hears of its worker's end only once it serves; until then it asks, without a thread.
+    still_wanted()
     before = signal.signal(signal.SIGALRM, still_wanted)
     signal.siginterrupt(signal.SIGALRM, False)
     signal.setitimer(signal.ITIMER_REAL, 1.0, 1.0)

@@ -3,98 +3,117 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
-from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
 
-import psutil
 import pytest
+from msgspec.structs import replace
 
-from tests.real import cpu_catalog, models_dir, needs_models
+from tests.engines import HELLO, engine_processes, order, pieces, real, spec, with_engines
+from tests.real import models_dir
 from worker.contract.jobs import Message, Sampling
-from worker.engines import EngineOrder, Piece
-from worker.engines.vllm import GPU_OVERHEAD, VllmEngine
-from worker.errors import ContextOverflow, EngineDied, LoadError
+from worker.engines.arguments import gpu_share
+from worker.engines.prompting import sampling_params
+from worker.engines.vllm import VllmEngine
+from worker.errors import ContextOverflow, EngineDied, LoadError, PromptError
+from worker.models.memory import GPU_OVERHEAD
 
-pytestmark = [
-    pytest.mark.real,
-    needs_models,
-    pytest.mark.filterwarnings("ignore"),  # torch's, transformers' and vLLM's own deprecations, at import
-]
-
-MODEL = "minimind2-small"
-HELLO = (Message("user", "Say hello."),)
+pytestmark = real
 
 
-def spec() -> Any:
-    found = cpu_catalog().get(MODEL)
-    assert found is not None
-    return found
-
-
-def order(**more: Any) -> EngineOrder:
-    return EngineOrder(spec(), int(spec().kv_bytes), **more)
-
-
-def with_engine(body: Callable[[VllmEngine], Coroutine[Any, Any, Any]]) -> Any:
-    async def go() -> Any:
-        engine = VllmEngine(order(), models_dir())
-        async with asyncio.timeout(240):
-            await engine.start()
-            await engine.load()
-            try:
-                return await body(engine)
-            finally:
-                await engine.unload()
-
-    return asyncio.run(go())
-
-
-def engine_processes() -> list[psutil.Process]:
-    ours = psutil.Process().children(recursive=True)
-    return [p for p in ours if p.status() != psutil.STATUS_ZOMBIE and "EngineCore" in "".join(p.cmdline())]
-
-
-async def collect(engine: VllmEngine, messages: Any = HELLO, **sampling: Any) -> list[Piece]:
-    return [p async for p in engine.generate(os.urandom(4).hex(), messages, Sampling(**sampling))]
-
-
-def test_one_engine_from_load_to_unload() -> None:
+def test_one_engine_streams_stops_and_overflows() -> None:
     async def body(engine: VllmEngine) -> None:
-        pieces = await collect(engine, max_tokens=24, temperature=0.0)
-        assert len(pieces) > 3, "text comes as deltas"
-        assert "".join(p.text for p in pieces).strip()
-        assert pieces[-1].finish_reason in ("stop", "length")
-        assert 0 < pieces[-1].completion_tokens <= 24
-        assert pieces[0].prompt_tokens > 4, "the chat template is applied"
+        said = await pieces(engine, max_tokens=24, temperature=0.0)
+        assert len(said) > 3, "text comes as deltas"
+        assert "".join(p.text for p in said).strip()
+        assert said[-1].finish_reason in ("stop", "length")
+        assert 0 < said[-1].completion_tokens <= 24
+        assert said[0].prompt_tokens > 4, "the chat template is applied"
 
-        again = await collect(engine, max_tokens=24, temperature=0.0)
-        assert "".join(p.text for p in again) == "".join(p.text for p in pieces)
+        again = await pieces(engine, max_tokens=24, temperature=0.0)
+        assert "".join(p.text for p in again) == "".join(p.text for p in said)
 
-        many = await asyncio.gather(*(collect(engine, max_tokens=8) for _ in range(8)))
+        many = await asyncio.gather(*(pieces(engine, max_tokens=8) for _ in range(8)))
         assert all(p[-1].finish_reason for p in many)
 
         with pytest.raises(ContextOverflow):
-            await collect(engine, (Message("user", "word " * 9000),))
+            await pieces(engine, (Message("user", "word " * 9000),))
 
+        stern = replace(spec(), chat_template="{{ raise_exception('roles must alternate') }}")
+        with pytest.raises(PromptError, match="roles must alternate"):
+            await pieces(engine, contender=stern)
+
+    with_engines(body)
+    assert engine_processes() == []
+
+
+def test_an_answer_cancelled_midway_leaves_nothing_running() -> None:
+    async def body(engine: VllmEngine) -> None:
         stream = engine.generate("cancelled", HELLO, Sampling(max_tokens=400))
         await anext(stream)
+        assert engine._llm.get_num_unfinished_requests() == 1
         await stream.aclose()
         assert engine._llm.get_num_unfinished_requests() == 0
 
-        assert len(engine_processes()) == 1
+        async def read() -> None:
+            async for _ in engine.generate("dropped", HELLO, Sampling(max_tokens=400)):
+                begun.set()
+
+        begun = asyncio.Event()
+        reader = asyncio.create_task(read())
+        await begun.wait()
+        reader.cancel()
+        await asyncio.gather(reader, return_exceptions=True)
+        assert engine._llm.get_num_unfinished_requests() == 0
+
+    with_engines(body)
+
+
+def test_an_engine_process_that_is_killed_ends_its_answers_and_its_engine() -> None:
+    async def body(engine: VllmEngine) -> None:
+        assert engine.alive
+        (pid,) = engine_processes()
         stream = engine.generate("doomed", HELLO, Sampling(max_tokens=400))
         await anext(stream)
-        os.kill(engine_processes()[0].pid, signal.SIGKILL)
+        os.kill(pid, signal.SIGKILL)
         with pytest.raises(EngineDied):
             async for _ in stream:
                 pass
         assert not engine.alive
 
-    with_engine(body)
+    with_engines(body)
     assert engine_processes() == []
+
+
+def test_an_unloaded_engine_leaves_nothing_of_vllm_behind() -> None:
+    """What is left would stay for the worker's life, one per load, and complain when the interpreter ends."""
+    from vllm.v1.engine.async_llm import AsyncLLM
+
+    async def body(engine: VllmEngine) -> None:
+        await pieces(engine, max_tokens=4)
+
+    with_engines(body)
+    gc.collect()
+    assert not [o for o in gc.get_objects() if isinstance(o, AsyncLLM)]
+
+
+def test_a_load_that_is_cut_short_leaves_no_process() -> None:
+    async def go() -> None:
+        engine = VllmEngine(order(), models_dir())
+        await engine.start()
+        loading = asyncio.create_task(engine.load())
+        async with asyncio.timeout(60):
+            while not engine_processes():  # a process has no event for its birth
+                await asyncio.sleep(0.02)
+            loading.cancel()
+            await asyncio.gather(loading, return_exceptions=True)
+            await engine.unload()
+        assert engine_processes() == []
+        assert not engine.alive
+
+    asyncio.run(go())
 
 
 def test_a_model_that_was_not_fetched_says_how_to_fetch_it(tmp_path: Path) -> None:
@@ -102,12 +121,21 @@ def test_a_model_that_was_not_fetched_says_how_to_fetch_it(tmp_path: Path) -> No
         asyncio.run(VllmEngine(order(), tmp_path).start())
 
 
+def test_a_model_vllm_cannot_read_is_one_line_that_says_why(tmp_path: Path) -> None:
+    folder = tmp_path / spec().id
+    folder.mkdir()
+    (folder / "config.json").write_text('{"model_type": "abacus"}')
+    with pytest.raises(LoadError, match="abacus") as refused:
+        asyncio.run(VllmEngine(order(), tmp_path).start())
+    assert "\n" not in str(refused.value)
+
+
 def test_a_request_overrides_the_catalogs_sampling_and_nothing_exceeds_the_room() -> None:
     own = spec().sampling
-    engine = VllmEngine(order(), models_dir())
-    params = engine._params(Sampling(), room=50)
+    params = sampling_params(spec(), Sampling(), room=50)
     assert (params.temperature, params.min_p, params.max_tokens) == (own.temperature, own.min_p, 50)
-    params = engine._params(Sampling(temperature=0.3, top_p=0.5, max_tokens=7, seed=3, stop=("x",)), room=50)
+    asked = Sampling(temperature=0.3, top_p=0.5, max_tokens=7, seed=3, stop=("x",))
+    params = sampling_params(spec(), asked, room=50)
     assert (params.temperature, params.top_p, params.max_tokens, params.seed, params.stop) == (0.3, 0.5, 7, 3, ["x"])
 
 
@@ -116,7 +144,7 @@ def test_an_engine_asks_for_its_weights_cache_and_overhead_and_no_more(monkeypat
 
     device = 16 * 2**30
     monkeypatch.setattr(current_platform, "get_device_total_memory", lambda: device)
-    share = VllmEngine(order(), models_dir())._gpu_share()
+    share = gpu_share(order(), models_dir() / spec().id, {})
     planned = spec().weights_bytes + spec().kv_bytes + GPU_OVERHEAD
     assert share == pytest.approx(planned / device)
     assert 2 * share < 0.9, "two such engines fit one card"

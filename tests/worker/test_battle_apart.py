@@ -155,7 +155,7 @@ def test_a_capacity_lowered_while_a_pair_waits_has_it_answered_in_turn(perform: 
             while not stage.pool.waiting:
                 await asyncio.sleep(0)
             stage.pool.set_capacity(1)
-            await stage.cast.until_asked("ant")
+        await stage.cast.until_asked("ant")
         stage.cast.speak_up()
         return await running
 

@@ -20,7 +20,7 @@ from worker.pool import pool as pool_module
 from worker.pool.states import Rules
 
 CATALOG = Catalog((spec("ant"), spec("bee"), spec("cat"), spec("dog")))
-HASTY = Rules(max_wait_s=0.3, drain_limit_s=0.1)
+HASTY = Rules(max_wait_s=0.3, drain_limit_s=0.1, tick_s=0.02)
 """Others wait for less than a second before they press, and press for a tenth of a second before they prevail."""
 
 

@@ -105,8 +105,8 @@ def haste(state: PoolState, waiting: Sequence[Group], now: float, rules: Rules) 
     part = 1.0
     for r in _reckoned(state, waiting, now, rules, None):
         spare = r.left_s - r.moves_s - rules.tick_s
-        if 0 < spare < r.answers_s:
-            part = min(part, spare / r.answers_s)
+        if r.answers_s and -rules.tick_s <= spare < r.answers_s:
+            part = min(part, max(spare, 0.0) / r.answers_s)
     return part
 
 
@@ -171,7 +171,8 @@ def _rest(state: PoolState, group: Group, now: float, rules: Rules) -> tuple[flo
         return 0.0, max(_rounds_s(state, group, _taken(state, group, e, now), rules) for e in here)
     others = [e for e in state.engines.values() if e.resident and e.model not in group.models]
     away = _goes_s(state, [e for e in others if not e.pinned and e.model != state.moving], state.capacity, len(missing))
-    moves = _load_s(e for e in missing if e.model != state.moving) + away
+    coming = [e for e in missing if e.model == state.moving and not e.usable and e.state is not EngineState.STOPPING]
+    moves = _load_s(e for e in missing if e not in coming) + away
     drain = drain_s(state, rules)
     waits = [drain - (now - e.since) for e in others if e.state is EngineState.DRAINING and e.leases]
     for e in here:

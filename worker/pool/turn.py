@@ -69,10 +69,11 @@ def _take(state: PoolState, group: Group, ledgers: Bytes, now: float, *, due: bo
 
 def _still_pressed(state: PoolState, waiting: Sequence[Group], begun: Group, now: float, rules: Rules) -> bool:
     """Progress on a turn is no reason to drop it: what it keeps stays kept until it could be begun anew in time."""
+    anew = replace(state, switching=None)
+    if not missing(state, begun.models):
+        return line.slack_s(anew, waiting, now, rules) <= line.least_s(rules)
     kept = any(state.engines[m].state is EngineState.DRAINING for m in begun.models if state.can_answer(m))
-    if missing(state, begun.models) and not kept:
-        return False
-    return line.slack_s(replace(state, switching=None), waiting, now, rules) <= line.least_s(rules)
+    return kept and line.slack_s(anew, waiting, now, rules, first=begun) <= line.least_s(rules)
 
 
 def _pinned_out(state: PoolState, ledgers: Bytes, now: float) -> Turn | None:
@@ -164,10 +165,10 @@ def _seats_taken(state: PoolState, turn: Turn, blocked: Sequence[Waiter], limit:
     for engine in (state.engines[m] for m in sorted(turn.models)):
         if engine.state is not EngineState.DRAINING or missing(state, turn.models):
             continue
-        here = [h for h in state.leases if engine.model in h.models and h.job not in ends]
-        here.sort(key=lambda h: h.since)
-        short = due - (engine.seats - engine.leases)
-        ends += [h.job for h in here[: max(short, 0)] if _kept(h, engine, now) >= limit]
+        here = [h for h in state.leases if engine.model in h.models]
+        short = due - (engine.seats - engine.leases) - sum(h.job in ends for h in here)
+        longest = sorted((h for h in here if h.job not in ends), key=lambda h: h.since)[: max(short, 0)]
+        ends += [h.job for h in longest if _kept(h, engine, now) >= limit]
     return tuple(ends)
 
 

@@ -19,7 +19,7 @@ from worker.answer import DIED, TOO_LATE, TOO_OFTEN, UNAVAILABLE, overloaded
 from worker.answering import Answering, Interrupted, Tries, all_of
 from worker.contract import channel
 from worker.contract.events import CancelledBy, Failure
-from worker.contract.jobs import BattleJob, BattleResult, SideResults
+from worker.contract.jobs import BattleJob, BattleResult, SideResults, read_result
 from worker.errors import Overloaded, Refused
 from worker.pool.meter import Meter
 from worker.pool.pool import Pool
@@ -74,7 +74,7 @@ class Battle:
         self._started = 0
         self._clock = clock
         self._received = clock()
-        self._showing = Showing(job.battle_id, redis, settings, clock)
+        self._showing = Showing(job, redis, settings, clock)
         self._tries = Tries(settings.max_attempts)
         self._answering = Answering(
             job,
@@ -88,8 +88,19 @@ class Battle:
         )
 
     async def run(self) -> BattleResult:
-        """Raises HandedBack when the worker shuts down first, StaleAttempt when another worker has taken over."""
-        attempt = await self._showing.claim()
+        """Raises HandedBack when the worker shuts down first, StaleAttempt when another worker has taken over.
+
+        A turn that was answered before, by a worker that could not send it off, is not answered again.
+        """
+        try:
+            attempt = await self._showing.claim()
+        except channel.Answered as before:
+            return read_result(before.result)
+        result = await self._answered(attempt)
+        await self._showing.keep(result)
+        return result
+
+    async def _answered(self, attempt: int) -> BattleResult:
         if attempt > self._settings.max_attempts:
             await self._showing.end_now(TOO_OFTEN)
             return self._result()

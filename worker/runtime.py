@@ -24,7 +24,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from worker.audit import Audit
 from worker.battle import Battle, HandedBack, Stop, StopReason
-from worker.contract import channel, residency
+from worker.contract import channel, holding, residency
 from worker.contract.catalog import Catalog
 from worker.contract.events import CancelledBy
 from worker.contract.jobs import RECORDS_STARTED, BattleJob, BattleResult, task_id
@@ -84,6 +84,7 @@ class Runtime:
         self.running: dict[str, Running] = {}
         self._changed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._sending: set[asyncio.Future[None]] = set()
         self._leaving = False
         self._preloaded = False
         self.pool: Pool
@@ -157,6 +158,7 @@ class Runtime:
         await self.pool.close()
         with contextlib.suppress(RedisConnectionError, RedisTimeoutError):
             await asyncio.wait_for(residency.withdraw(self._redis, self.name), 2)
+            await asyncio.wait_for(holding.withdraw(self._redis, self.name), 2)
         await self._redis.aclose()
 
     def _call(self, work: Coroutine[Any, Any, T]) -> T:
@@ -205,9 +207,11 @@ class Runtime:
         return running.done.result()
 
     async def _run(self, name: str, running: Running) -> None:
+        self._changed.set()  # held here, from now on
+
         async def started(attempt: int) -> None:
             job = running.job
-            await asyncio.to_thread(self._send, RECORDS_STARTED, (job.battle_id, job.turn, attempt))
+            self._tell_records(RECORDS_STARTED, job.battle_id, job.turn, attempt)
 
         battle = Battle(
             running.job,
@@ -233,6 +237,17 @@ class Runtime:
             running.done.set_exception(error)
         elif result is not None:
             running.done.set_result(result)
+
+    def _tell_records(self, task: str, *args: Any) -> None:
+        """Without waiting: a battle's first token is worth more. One that is lost is made up for by the result."""
+        sending = asyncio.ensure_future(asyncio.to_thread(self._send, task, args))
+        self._sending.add(sending)
+        sending.add_done_callback(self._sent)
+
+    def _sent(self, sending: asyncio.Future[None]) -> None:
+        self._sending.discard(sending)
+        if not sending.cancelled() and (error := sending.exception()) is not None:
+            log.warning("records will not be told of a start: %s", type(error).__name__)
 
     def cancel(self, battle_id: str, by: StopReason) -> int:
         """Stop every turn of this battle that is queued or running here; how many there were."""
@@ -306,6 +321,7 @@ class Runtime:
         while True:
             self._changed.clear()
             try:
+                await holding.report(self._redis, self.name, list(self.running))
                 await residency.report(self._redis, self.residency())
             except (RedisConnectionError, RedisTimeoutError):
                 log.warning("cannot report to Redis; trying again")

@@ -1,6 +1,7 @@
 """What followers of one battle see: paced text, how each side ended, and new attempts, in one order on its log.
 
-Nothing that has left the pacer may be lost to a cancel: what is taken out is published whatever happens meanwhile.
+Nothing that has left the pacer may be lost to a cancel: what is taken out is published whatever happens meanwhile. Nor
+to a log that comes back shorter than it was: what this attempt has told is remembered, and told again from the start.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from worker.answer import Answer
 from worker.contract import channel
 from worker.contract import events as ev
 from worker.contract.events import SIDES, Failure, Side, StoredEvent
+from worker.contract.jobs import BattleJob, BattleResult, encode_result
+from worker.contract.view import merge_deltas
 from worker.engines import Piece
 from worker.pacing import Pacer
 from worker.settings import WorkerSettings
@@ -23,7 +26,7 @@ class Showing:
     """Both answers of a battle's turn and their way to the page. Any method that publishes may raise StaleAttempt."""
 
     def __init__(
-        self, battle: str, redis: Any, settings: WorkerSettings, clock: Callable[[], float] = time.monotonic
+        self, job: BattleJob, redis: Any, settings: WorkerSettings, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.attempt = 0
         self.answers: dict[Side, Answer] = {"a": Answer(), "b": Answer()}
@@ -31,7 +34,9 @@ class Showing:
         """Some text of this attempt has been on a page: it can no longer be taken back silently."""
         self.settled = asyncio.Event()
         """Something has been shown, or nothing will be: who waits for this battle need not be told of its wait."""
-        self._battle = battle
+        self._job = job
+        self._told: list[StoredEvent] = []
+        self._seq = 0
         self._redis = redis
         self._settings = settings
         self._clock = clock
@@ -140,13 +145,15 @@ class Showing:
         await asyncio.shield(self._claim())
 
     async def _claim(self) -> None:
+        job = self._job
         async with self._publishing:
             if self.attempt:  # a claim by one that is stale already would fence off its successor
-                await channel.publish_async(self._redis, self._battle, [], self.attempt)
-            self.attempt = await channel.claim_attempt(self._redis, self._battle)
+                await self._append([])
+            known = max(self.attempt, job.attempts)
+            self.attempt = await channel.claim_attempt(self._redis, job.battle_id, job.turn, known)
+            self._told = []
             if self.attempt > 1:
-                again = ev.BattleRestarted(self.attempt)
-                await channel.publish_async(self._redis, self._battle, [again], self.attempt)
+                await self._append([ev.BattleRestarted(self.attempt)])
 
     async def publish(self, events: Sequence[StoredEvent]) -> None:
         """After everything that is being published already; with no events it only waits for that."""
@@ -154,4 +161,21 @@ class Showing:
 
     async def _publish(self, events: Sequence[StoredEvent]) -> None:
         async with self._publishing:
-            await channel.publish_async(self._redis, self._battle, events, self.attempt)
+            await self._append(events)
+
+    async def keep(self, result: BattleResult) -> None:
+        """From here on the turn is answered: whoever is given its job again finds ``result``."""
+        async with self._publishing:
+            await self._append([], encode_result(result))
+
+    async def _append(self, events: Sequence[StoredEvent], result: bytes = b"") -> None:
+        job, log = self._job, (self._redis, self._job.battle_id)
+        self._told += events
+        try:
+            self._seq = await channel.publish_async(
+                *log, events, self.attempt, turn=job.turn, after=self._seq, result=result
+            )
+        except channel.LogLost:
+            begun = ev.TurnStarted(job.turn, job.sides.a.messages[-1].content)
+            again = merge_deltas([begun, *self._told])
+            self._seq = await channel.publish_async(*log, again, self.attempt, turn=job.turn, fresh=True, result=result)

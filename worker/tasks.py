@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from celery.exceptions import Ignore, Reject
+from redis.exceptions import RedisError
 
 from worker.battle import HandedBack
 from worker.celery import app
@@ -19,6 +20,8 @@ def run_battle(self: Any, job: dict[str, Any]) -> BattleResult:
         result: BattleResult = app.arena.run_battle(decode_job(job))
     except HandedBack:
         raise Reject("the worker is shutting down", requeue=True) from None
+    except RedisError as error:  # nothing can be told or kept; the battle is not at fault
+        raise Reject(type(error).__name__, requeue=True) from None
     except StaleAttempt:
         raise Ignore from None
     return result

@@ -2,12 +2,12 @@
 
 One Lua call appends to a Redis stream and publishes, and it alone assigns ``seq``; so order, resume cursor and the
 fencing of a stale worker are one thing. Every function takes the redis client (sync, or ``redis.asyncio`` for those
-that say so), and none keeps state.
+that say so), and none keeps state. A call that is sent twice, because its answer was lost, counts once.
 
 ======================  ============================================================================================
 ``arena:battle:<id>``        pub/sub channel; a message is ``<epoch> <seq> <frame>``
 ``arena:battle:<id>:log``    stream; entry ``<seq>-0`` has one field ``f``, the frame as it goes over the wire
-``arena:battle:<id>:meta``   hash ``epoch``, ``seq``, ``attempt``
+``arena:battle:<id>:meta``   hash: who counts, see log_scripts.py
 ``arena:cancel:<id>``        who asked to cancel; announced on channel ``arena:cancel``
 ======================  ============================================================================================
 """
@@ -19,47 +19,47 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from worker.contract.events import CancelledBy, StoredEvent, decode_event, encode
+from worker.contract.events import (
+    BattleCancelled,
+    BattleFailed,
+    BattleVotable,
+    CancelledBy,
+    StoredEvent,
+    TurnStarted,
+    decode_event,
+    encode,
+)
+from worker.contract.log_scripts import APPEND, CLAIM, LOST, STALE
 
 LOG_TTL_S = 24 * 3600
 CANCEL_CHANNEL = "arena:cancel"
 CANCEL_TTL_S = 3600
 
-_APPEND = """
-local current = tonumber(redis.call('HGET', KEYS[2], 'attempt') or '0')
-local attempt = tonumber(ARGV[2])
-if attempt > 0 then
-  if attempt < current then return -1 end
-  if attempt > current then redis.call('HSET', KEYS[2], 'attempt', attempt) end
-end
-redis.call('HSETNX', KEYS[2], 'epoch', ARGV[4])
-local epoch = redis.call('HGET', KEYS[2], 'epoch')
-local seq = 0
-for i = 6, #ARGV do
-  seq = redis.call('HINCRBY', KEYS[2], 'seq', 1)
-  local frame = '{"battle":"' .. ARGV[5] .. '","seq":' .. seq .. ',' .. string.sub(ARGV[i], 2)
-  redis.call('XADD', KEYS[1], seq .. '-0', 'f', frame)
-  redis.call('PUBLISH', ARGV[1], epoch .. ' ' .. seq .. ' ' .. frame)
-end
-redis.call('EXPIRE', KEYS[1], ARGV[3])
-redis.call('EXPIRE', KEYS[2], ARGV[3])
-return seq
-"""
-
-_CLAIM = """
-redis.call('HSETNX', KEYS[1], 'epoch', ARGV[2])
-redis.call('EXPIRE', KEYS[1], ARGV[1])
-return redis.call('HINCRBY', KEYS[1], 'attempt', 1)
-"""
+_ENDINGS = (BattleVotable, BattleFailed, BattleCancelled)
 
 
 class StaleAttempt(Exception):  # noqa: N818 (named for what happened, like the rest of the field's words)
-    """A newer attempt owns this battle's log; whoever gets this must stop generating and write nothing more."""
+    """A newer attempt owns this battle's log, or its turn is over: stop generating and write nothing more."""
 
     def __init__(self, battle: str, attempt: int) -> None:
         super().__init__(f"attempt {attempt} of battle {battle} has been superseded")
         self.battle = battle
         self.attempt = attempt
+
+
+class LogLost(Exception):  # noqa: N818
+    """The log does not hold what this writer wrote into it."""
+
+    def __init__(self, battle: str) -> None:
+        super().__init__(f"the log of battle {battle} was lost, or its end")
+
+
+class Answered(Exception):  # noqa: N818
+    """The turn has been answered and need not be again. ``result``: what it came to, as the attempt left it."""
+
+    def __init__(self, battle: str, result: bytes) -> None:
+        super().__init__(f"battle {battle} has been answered")
+        self.result = result
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,36 +91,86 @@ def cancel_key(battle: str) -> str:
     return f"arena:cancel:{battle}"
 
 
-def _append_call(battle: str, events: Sequence[StoredEvent], attempt: int | None) -> tuple[list[str], list[Any]]:
-    args = [channel_key(battle), attempt or 0, LOG_TTL_S, secrets.token_hex(4), battle]
-    return [log_key(battle), meta_key(battle)], [*args, *(encode(e) for e in events)]
+def _append_call(
+    battle: str,
+    events: Sequence[StoredEvent],
+    attempt: int | None,
+    turn: int = 0,
+    after: int = 0,
+    fresh: bool = False,
+    result: bytes = b"",
+) -> tuple[list[str], list[Any]]:
+    begun = [e.turn for e in events if isinstance(e, TurnStarted)]
+    ends = any(isinstance(e, _ENDINGS) for e in events)
+    args = [channel_key(battle), LOG_TTL_S, _token(), battle, attempt or 0, max([turn, *begun]), after]
+    said = [int(ends), int(fresh), result, *(encode(e) for e in events)]
+    return [log_key(battle), meta_key(battle)], [*args, *said]
+
+
+def _token() -> str:
+    return secrets.token_hex(6)
+
+
+def _appended(answer: Any, battle: str, attempt: int | None) -> int:
+    seq = int(answer)
+    if seq == STALE:
+        raise StaleAttempt(battle, attempt or 0)
+    if seq == LOST:
+        raise LogLost(battle)
+    return seq
 
 
 def publish(redis: Any, battle: str, events: Sequence[StoredEvent], attempt: int | None = None) -> int:
     """Append ``events`` in order and announce them; returns the last seq.
 
     Pass ``attempt`` when generating (a stale one raises StaleAttempt); web and records pass none and are never fenced.
+    An ending told by them is the end of the turn: whoever still generates it is stale from then on.
     """
     keys, args = _append_call(battle, events, attempt)
-    seq = int(redis.register_script(_APPEND)(keys=keys, args=args))
-    if seq < 0:
-        raise StaleAttempt(battle, attempt or 0)
-    return seq
+    return _appended(redis.register_script(APPEND)(keys=keys, args=args), battle, attempt)
 
 
-async def publish_async(redis: Any, battle: str, events: Sequence[StoredEvent], attempt: int | None = None) -> int:
-    """:func:`publish` for a ``redis.asyncio`` client."""
-    keys, args = _append_call(battle, events, attempt)
-    seq = int(await redis.register_script(_APPEND)(keys=keys, args=args))
-    if seq < 0:
-        raise StaleAttempt(battle, attempt or 0)
-    return seq
+async def publish_async(
+    redis: Any,
+    battle: str,
+    events: Sequence[StoredEvent],
+    attempt: int | None = None,
+    *,
+    turn: int = 0,
+    after: int = 0,
+    fresh: bool = False,
+    result: bytes = b"",
+) -> int:
+    """:func:`publish` for a ``redis.asyncio`` client.
+
+    ``turn`` and ``after`` say what the log must hold: that turn's beginning, and entries up to that seq. Raises LogLost
+    when it does not, as after a server came back without its newest data; the writer then tells the turn again from
+    its beginning into a ``fresh`` log, with a new epoch. ``result``: what the attempt came to, kept until the turn's
+    outcome is told; from then on :func:`claim_attempt` raises Answered.
+    """
+    keys, args = _append_call(battle, events, attempt, turn, after, fresh, result)
+    return _appended(await redis.register_script(APPEND)(keys=keys, args=args), battle, attempt)
 
 
-async def claim_attempt(redis: Any, battle: str) -> int:
-    """Begin a generation: one atomic increment, 1 for the first. Async client."""
-    script: Callable[..., Awaitable[Any]] = redis.register_script(_CLAIM)
-    return int(await script(keys=[meta_key(battle)], args=[LOG_TTL_S, secrets.token_hex(4)]))
+async def claim_attempt(redis: Any, battle: str, turn: int = 1, known: int = 0) -> int:
+    """Begin a generation: one atomic increment, 1 for the first. Async client.
+
+    ``known``: attempts known from elsewhere, in case the log was lost. Raises StaleAttempt when the turn is over and
+    Answered when an earlier attempt came to its end: neither may be generated again.
+    """
+    script: Callable[..., Awaitable[Any]] = redis.register_script(CLAIM)
+    claimed, *kept = await script(keys=[meta_key(battle)], args=[LOG_TTL_S, _token(), turn, known])
+    if kept:
+        raise Answered(battle, kept[0] if isinstance(kept[0], bytes) else kept[0].encode())
+    if int(claimed) == STALE:
+        raise StaleAttempt(battle, 0)
+    return int(claimed)
+
+
+def kept_result(redis: Any, battle: str) -> bytes | None:
+    """What the battle's last turn came to, while its outcome has not been told."""
+    kept: bytes | None = redis.hget(meta_key(battle), "result")
+    return kept
 
 
 def read_log(redis: Any, battle: str, after: int = 0) -> tuple[str | None, list[Frame]]:

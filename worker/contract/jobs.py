@@ -56,6 +56,7 @@ class BattleJob(msgspec.Struct, frozen=True):
     """One turn of one battle. ``deadline``: unix seconds after which the answer is of no use to anybody.
 
     ``session``: an opaque word that is the same for all battles of one person, so that engines are shared fairly.
+    ``attempts``: how many have begun as far as the sender knows; a log that was lost counts on from there.
     """
 
     battle_id: str
@@ -63,6 +64,7 @@ class BattleJob(msgspec.Struct, frozen=True):
     sides: SideJobs
     deadline: float
     session: str = ""
+    attempts: int = 0
 
 
 class Timings(msgspec.Struct, frozen=True):
@@ -139,6 +141,16 @@ def encode_job(job: BattleJob) -> dict[str, Any]:
 def decode_job(data: Any) -> BattleJob:
     """Raises msgspec.ValidationError naming the offending field."""
     return msgspec.convert(data, BattleJob)
+
+
+def encode_result(result: BattleResult) -> bytes:
+    """As the log keeps it."""
+    return msgspec.json.encode(result)
+
+
+def read_result(kept: bytes) -> BattleResult:
+    """The inverse of :func:`encode_result`."""
+    return msgspec.json.decode(kept, type=BattleResult)
 
 
 def decode_result(data: Any) -> BattleResult:

@@ -114,7 +114,7 @@ class Actor:
     def __init__(self, order: EngineOrder, cast: Cast) -> None:
         self.spec = order.spec
         self.alive = False
-        self.silent_death = False
+        self.hangs = False
         self.requests: list[asyncio.Queue[Piece | Exception]] = []
         self._cast = cast
         self._asleep: Tier | None = None
@@ -137,9 +137,10 @@ class Actor:
         self.die()
 
     def die(self, *, silently: bool = False) -> None:
-        """What SIGKILL does to an engine process; ``silently``: requests are left hanging."""
+        """What SIGKILL does to an engine process; ``silently``: its requests are left hanging for ever."""
         self.alive = False
-        if not silently:
+        self.hangs = self.hangs or silently
+        if not self.hangs:
             for lines in self.requests:
                 lines.put_nowait(EngineDied(self.spec.id, "killed"))
 

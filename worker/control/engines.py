@@ -40,7 +40,6 @@ def _facts(slot: Slot, measured: Measurement, now: float) -> dict[str, Any]:
     view = slot.view
     facts: dict[str, Any] = {
         "state": str(view.state),
-        "in_state_s": seconds(now - view.since) if view.since else None,
         "leases": view.leases,
         "seats": view.seats,
         "loads": slot.loads,
@@ -50,6 +49,8 @@ def _facts(slot: Slot, measured: Measurement, now: float) -> dict[str, Any]:
         "reserved": sizes(view.reserved),
         **raw(view.reserved),
     }
+    if view.since:
+        facts["in_state_s"] = seconds(now - view.since)
     if view.tier:
         facts["tier"] = view.tier
     if view.last_used and view.held:

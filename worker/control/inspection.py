@@ -58,14 +58,23 @@ def battles(state: Any, **_: Any) -> Answer:
 def _battles(runtime: Runtime) -> Answer:
     now = time.time()
     here = list(runtime.running.items())  # other threads add to it
+    in_line = {w.job for w in runtime.pool.queue()}
     return {
         name: {
             **{side: getattr(r.job.sides, side).model for side in SIDES},
             "age_s": round(now - r.since, 1),
-            "state": "running" if runtime.pool.progress(name) is None else "waiting",
+            "state": _standing(name, in_line),
         }
         for name, r in sorted(here)
     }
+
+
+def _standing(name: str, in_line: set[str]) -> str:
+    """Sides that do not fit together wait one by one, each under a name of its own."""
+    apart = sum(f"{name}.{side}" in in_line for side in SIDES)
+    if name in in_line or apart == len(SIDES):
+        return "waiting"
+    return "running, one side waits" if apart else "running"
 
 
 @inspect_command(args=[("which", str)], signature="[operation id | how many]")  # type: ignore[untyped-decorator]

@@ -51,11 +51,14 @@ class Desk:
             raise AdminError(f"{model} is {slot.view.state}; only an engine in memory can be put to sleep")
         asleep = slot.view.footprint.asleep(tier)
         if asleep is None:
-            raise AdminError(f"{model} does not sleep at {tier}: its catalog entry says sleep = {slot.spec.sleep!r}")
+            allowed = slot.spec.sleep in (tier, "l2")
+            why = "it frees too little" if allowed else f"its catalog entry says sleep = {slot.spec.sleep!r}"
+            raise AdminError(f"{model} does not sleep at {tier}: {why}; unload it instead")
         total = self._pool.state().reserved - slot.view.reserved + slot.view.reserved.most(asleep)
         if not total.fits(self._pool.ledgers):
             raise AdminError(f"the host's memory has no room for {model} asleep at {tier}; unload it instead")
-        return self._wish("sleep", model, self._when(slot, f"sleeps ({tier})"), tier)
+        frees = "" if asleep != slot.view.footprint.resident else ", which frees nothing here"
+        return self._wish("sleep", model, self._when(slot, f"sleeps ({tier}{frees})"), tier)
 
     def pin(self, model: str) -> Operation:
         """Keep an engine in memory, loading it if need be; refused when the pins would not fit together."""

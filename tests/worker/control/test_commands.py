@@ -15,7 +15,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from tests.processes import wait_for
 from tests.worker.control.conftest import Operator
-from worker.contract import audit
+from worker.battle import HandedBack
+from worker.contract import audit, channel, jobs
+from worker.memory import Footprint
 
 ONE_WORD = ("load", "unload", "sleep", "wake", "pin", "unpin")
 
@@ -50,7 +52,9 @@ def test_unload_waits_for_the_battle_it_would_end(operator: Operator) -> None:
 
 def test_sleep_and_wake_go_through_the_engine(operator: Operator) -> None:
     operator.settled()
-    operator.ended(operator("sleep", model="ant"))
+    asked = operator("sleep", model="ant")
+    assert asked["ok"].startswith("ant sleeps (l1, which frees nothing here) (operation ")
+    operator.ended(asked)
     ant = operator.engine("ant")
     assert (ant["state"], ant["tier"]) == ("sleeping", "l1")
     assert operator.hand.last("ant").slept == ["l1"]
@@ -66,6 +70,9 @@ def test_sleep_says_what_is_in_its_way(operator: Operator) -> None:
     assert "sleep = 'l1'" in operator("sleep", model="ant", tier="L2")["error"]
     assert "'l3' is none of l1, l2" in operator("sleep", model="ant", tier="l3")["error"]
     assert "load it instead" in operator("wake", model="cat")["error"]
+    slots = operator.runtime.pool.slots
+    operator.runtime.on_loop(lambda: slots.set(slots["ant"], footprint=Footprint(slots["ant"].view.footprint.resident)))
+    assert "it frees too little; unload it instead" in operator("sleep", model="ant")["error"]
 
 
 def test_a_pinned_engine_stays_until_it_is_unpinned(operator: Operator) -> None:
@@ -122,6 +129,16 @@ def test_drain_works_while_the_broker_is_away(operator: Operator) -> None:
     operator.consumer.task_consumer = None
     assert "ok" in operator("drain")
     assert operator.runtime.residency().accepting is False
+
+
+def test_a_battle_that_arrives_while_draining_goes_back_to_the_queue(operator: Operator) -> None:
+    operator.settled()
+    operator("drain")
+    sides = jobs.SideJobs(*(jobs.SideJob(m, (jobs.Message("user", "why?"),)) for m in ("ant", "bee")))
+    with pytest.raises(HandedBack):
+        operator.runtime.run_battle(jobs.BattleJob("late", 1, sides, time.time() + 60))
+    assert operator("battles") == {}
+    assert channel.read_log(operator.redis, "late") == (None, [])
 
 
 def test_only_known_battles_are_cancelled(operator: Operator) -> None:

@@ -9,6 +9,7 @@ from celery.worker.control import Panel
 
 from tests.processes import wait_for
 from tests.worker.control.conftest import CATALOG, LORA, REMOTE, Operator, entry
+from worker.control.inspection import _standing
 from worker.memory import Bytes
 
 INSPECT = ("engines", "queue", "memory", "plan", "battles", "operations")
@@ -74,6 +75,20 @@ def test_the_queue_lists_groups_in_the_order_they_are_served(operator: Operator)
     assert min(first["starts_within_s"], second["starts_within_s"]) > seen["slack_s"] > 0
     assert seen["oldest_s"] == max(first["oldest_s"], second["oldest_s"]) >= 0
     assert "canary" not in json.dumps([operator(command) for command in INSPECT])
+
+
+@pytest.mark.parametrize(
+    ("in_line", "standing"),
+    [
+        ({"x"}, "waiting"),
+        ({"x.a", "x.b"}, "waiting"),
+        ({"x.b"}, "running, one side waits"),
+        ({"y", "y.a"}, "running"),
+        (set(), "running"),
+    ],
+)
+def test_a_battle_waits_until_one_side_can_be_answered(in_line: set[str], standing: str) -> None:
+    assert _standing("x", in_line) == standing
 
 
 def test_an_empty_line_has_no_slack_to_tell(operator: Operator) -> None:

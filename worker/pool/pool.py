@@ -257,7 +257,7 @@ class Pool:
         if self._closing:
             return
         now = self.clock()
-        decided = plan(self.state(), self.queue(), self.ledgers, now, self.rules)
+        decided = self.planned()
         if decided.switching != self._switching and decided.switching is not None:
             self._begun = now
         self._switching = decided.switching

@@ -18,9 +18,10 @@ from worker.contract.brokers import broker_url
 from worker.contract.jobs import BattleJob, private
 
 REFRESH_RATINGS = "records.refresh_ratings"
-SWEEP = "records.sweep"
 VISIBILITY_S = 900
-"""A records task whose worker died is run again after this long."""
+"""A records task whose worker died is run again after this long, or when a records worker starts."""
+UNACKED_RECORDS = "arena:records:unacked"
+"""Where the broker keeps what records workers have in their hands."""
 
 QueueError = OperationalError
 """The broker could not be reached."""
@@ -50,9 +51,9 @@ def make_celery(settings: WebSettings, name: str = "web.records") -> Celery:
         broker_transport_options={
             "visibility_timeout": VISIBILITY_S,
             # Own bookkeeping: with the shared default this app would hand back the battles' long jobs by its own clock.
-            "unacked_key": "arena:records:unacked",
-            "unacked_index_key": "arena:records:unacked_index",
-            "unacked_mutex_key": "arena:records:unacked_mutex",
+            "unacked_key": UNACKED_RECORDS,
+            "unacked_index_key": f"{UNACKED_RECORDS}_index",
+            "unacked_mutex_key": f"{UNACKED_RECORDS}_mutex",
             "socket_connect_timeout": 2.0,
             "socket_keepalive": True,
         },

@@ -6,11 +6,9 @@ know; and a cancel reaches the worker's flag before the database, so that no ans
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import random
 import secrets
-import time
 from dataclasses import dataclass
 
 from redis.exceptions import RedisError
@@ -18,19 +16,18 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from web.arena.admission import admit, admit_pair
+from web.arena.lining import Asked, put_in_line
 from web.arena.sampling import Draw, sample_pair
 from web.arena.views import owned
 from web.context import Arena
-from web.errors import EmptyPrompt, InvalidBody, PromptTooLong, QueueUnavailable
+from web.errors import EmptyPrompt, InvalidBody, PromptTooLong
 from web.models import Battle, Turn, Words, now
 from web.queue import QueueError
 from worker.contract import channel, residency
-from worker.contract.events import BattleCancelled, BattleFailed, Failure, StoredEvent, TurnStarted
-from worker.contract.jobs import BattleJob, Message, Sampling, SideJob, SideJobs
+from worker.contract.events import BattleCancelled, StoredEvent
 
 log = logging.getLogger(__name__)
 _dice = random.SystemRandom()
-_NOT_QUEUED = Failure("queue_unavailable", "Your battle could not be put in line. Please try again.", True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +62,8 @@ def _storable(text: str) -> bool:
 def begin(arena: Arena, owner: str, prompt: str) -> Begun:
     """Draw a pair, store the battle and queue its first turn.
 
-    Raises the errors of :func:`check_prompt` and of :mod:`web.arena.admission`, and QueueUnavailable; after the last
-    the battle exists and is failed.
+    Raises the errors of :func:`check_prompt` and of :mod:`web.arena.admission`. A battle that is stored but cannot be
+    queued stays ``queued``: the reconciler (``web.records``) puts it in line when the broker is back.
     """
     check_prompt(prompt, arena.settings.prompt_max_chars)
     reports = residency.read(arena.redis)
@@ -74,66 +71,31 @@ def begin(arena: Arena, owner: str, prompt: str) -> Begun:
     weights = {m.id: m.weight for m in arena.catalog.models}
     draw = sample_pair(models, weights, _dice)
     admit_pair(reports, draw.a, draw.b)
-    battle_id = secrets.token_urlsafe(16)
-    arena.db.write(lambda s: _insert(s, battle_id, owner, draw, prompt))
+    asked = Asked(secrets.token_urlsafe(16), 1, owner, (draw.a, draw.b), prompt, now())
+    arena.db.write(lambda s: _insert(s, asked, draw))
     try:
-        channel.publish(arena.redis, battle_id, [TurnStarted(turn=1, prompt=prompt)])
-        arena.queue.run_battle(_job(arena, battle_id, owner, draw, prompt))
+        put_in_line(arena, asked)
     except (RedisError, QueueError) as error:
-        log.error("battle %s could not be queued: %s", battle_id, type(error).__name__)
-        _fail(arena, battle_id)
-        raise QueueUnavailable(_NOT_QUEUED.message) from error
-    return Begun(battle_id)
+        log.error("battle %s is not in line yet: %s", asked.battle_id, type(error).__name__)
+    return Begun(asked.battle_id)
 
 
-def _insert(session: Session, battle_id: str, owner: str, draw: Draw, prompt: str) -> None:
+def _insert(session: Session, asked: Asked, draw: Draw) -> None:
     session.add(
         Battle(
-            id=battle_id,
-            owner=owner,
+            id=asked.battle_id,
+            owner=asked.owner,
             model_a=draw.a,
             model_b=draw.b,
             probability=draw.probability,
             policy_version=draw.policy,
+            created_at=asked.created_at,
         )
     )
     session.flush()
-    session.add(Turn(battle_id=battle_id, turn=1, prompt_chars=len(prompt)))
+    session.add(Turn(battle_id=asked.battle_id, turn=asked.turn, prompt_chars=len(asked.prompt)))
     session.flush()
-    session.add(Words(battle_id=battle_id, turn=1, part="prompt", content=prompt))
-
-
-def _job(arena: Arena, battle_id: str, owner: str, draw: Draw, prompt: str) -> BattleJob:
-    messages = (Message("user", prompt),)
-    sampling = Sampling(max_tokens=arena.settings.max_tokens)
-    return BattleJob(
-        battle_id=battle_id,
-        turn=1,
-        sides=SideJobs(
-            a=SideJob(model=draw.a, messages=messages, sampling=sampling),
-            b=SideJob(model=draw.b, messages=messages, sampling=sampling),
-        ),
-        deadline=time.time() + arena.settings.deadline_s,
-        session=session_word(arena.settings.signing_key(), owner),
-    )
-
-
-def session_word(key: str, owner: str) -> str:
-    """What workers know a session by, to share engines fairly: the same for all its battles, and no way back to it."""
-    secret = hashlib.blake2b(key.encode(), digest_size=32).digest()
-    return hashlib.blake2b(owner.encode(), key=secret, digest_size=6, person=b"arena-fair").hexdigest()
-
-
-def _fail(arena: Arena, battle_id: str) -> None:
-    failure = {"code": _NOT_QUEUED.code, "message": _NOT_QUEUED.message, "retryable": True}
-    arena.db.write(
-        lambda s: s.execute(
-            update(Battle)
-            .where(Battle.id == battle_id, Battle.state == "queued")
-            .values(state="failed", finished_at=now(), error=failure)
-        )
-    )
-    announce(arena, battle_id, BattleFailed(error=_NOT_QUEUED))
+    session.add(Words(battle_id=asked.battle_id, turn=asked.turn, part="prompt", content=asked.prompt))
 
 
 def cancel(arena: Arena, owner: str | None, battle_id: str) -> str:

@@ -2,46 +2,76 @@
 
 from __future__ import annotations
 
-from typing import Any
+import logging
+import threading
+from typing import TYPE_CHECKING, Any
 
 from celery import bootsteps
 from redis.exceptions import RedisError
 
 from web.context import connect_redis
-from web.queue import SWEEP, QueueError, make_celery
+from web.queue import REFRESH_RATINGS, UNACKED_RECORDS, QueueError, make_celery
 from web.records.alive import BEAT_S, beat
+from web.records.broker import restore
 from web.settings import WebSettings
 from worker.contract.jobs import QUEUE_RECORDS
 
-SWEEP_EVERY_S = 60.0
-_SWEEP_KEY = "arena:records:sweep"
+if TYPE_CHECKING:
+    from web.records.reconciler import Reconciler
+
+log = logging.getLogger(__name__)
+
+REFRESH_EVERY_S = 60.0
+"""However a vote's own refresh was lost, the leaderboard has the vote after this long."""
 
 settings = WebSettings.from_env()
 app = make_celery(settings)
 app.conf.include = ["web.records.tasks"]
 
 
-class Heartbeat(bootsteps.StartStopStep):  # type: ignore[misc]
-    """Says every few seconds that this worker consumes, and has it look for lost battles once in a while."""
+class Life(bootsteps.StartStopStep):  # type: ignore[misc]
+    """What this worker does besides its tasks: says that it lives, and looks for lost battles.
+
+    The looking has a thread of its own: neither tasks that wait for a database nor a long queue may hold it up.
+    """
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
+    _restored = False
 
     def __init__(self, consumer: Any, **options: Any) -> None:
         self._redis = connect_redis(settings.redis_url)
         self._timers: list[Any] = []
+        self._leave = threading.Event()
+        self._looking: threading.Thread | None = None
         super().__init__(consumer, **options)
 
     def start(self, consumer: Any) -> None:
+        self._restore()
         self._beat()
         self._timers = [
             consumer.timer.call_repeatedly(BEAT_S, self._beat),
-            consumer.timer.call_repeatedly(SWEEP_EVERY_S, self._sweep),
+            consumer.timer.call_repeatedly(REFRESH_EVERY_S, self._refresh),
         ]
+        self._leave = threading.Event()
+        self._looking = threading.Thread(target=_look_always, args=(self._leave,), name="reconciler", daemon=True)
+        self._looking.start()
 
     def stop(self, consumer: Any) -> None:
         for timer in self._timers:
             timer.cancel()
         self._timers = []
+        self._leave.set()
+
+    def _restore(self) -> None:
+        """Once in a process's life: after a broken connection its own tasks are still its own."""
+        if Life._restored:
+            return
+        try:
+            if count := restore(self._redis, UNACKED_RECORDS):
+                log.warning("%d tasks of a records worker that is gone are taken up again", count)
+            Life._restored = True
+        except RedisError as error:
+            log.warning("tasks of a records worker that is gone wait: %s", type(error).__name__)
 
     def _beat(self) -> None:
         try:
@@ -49,12 +79,30 @@ class Heartbeat(bootsteps.StartStopStep):  # type: ignore[misc]
         except RedisError:
             return  # the consumer notices the lost broker by itself; silence is the right signal meanwhile
 
-    def _sweep(self) -> None:
+    def _refresh(self) -> None:
         try:
-            if self._redis.set(_SWEEP_KEY, b"1", nx=True, ex=int(SWEEP_EVERY_S)):
-                app.send_task(SWEEP, queue=QUEUE_RECORDS)
+            app.send_task(REFRESH_RATINGS, queue=QUEUE_RECORDS)
         except (RedisError, QueueError):
             return  # the next round will do
 
 
-app.steps["consumer"].add(Heartbeat)
+def _look_always(leave: threading.Event) -> None:
+    from web.records.reconciler import EVERY_S
+
+    reconciler = _reconciler()
+    while not leave.wait(EVERY_S):
+        try:
+            reconciler.look()
+        except Exception:
+            log.exception("looking for lost battles failed; it is tried again")
+
+
+def _reconciler() -> Reconciler:
+    from web.records.reconciler import Reconciler
+    from web.records.tasks import records
+
+    made = records()
+    return Reconciler(made.arena, made)
+
+
+app.steps["consumer"].add(Life)

@@ -8,12 +8,11 @@ yet.
 from __future__ import annotations
 
 import logging
-from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 from redis.exceptions import RedisError
-from sqlalchemy import Select, delete, select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from web.context import Arena
@@ -38,6 +37,8 @@ from worker.contract.jobs import BattleResult, SideResult
 log = logging.getLogger(__name__)
 
 _LOST = Failure("internal", "The answers could not be produced. Please try again.", True)
+_TOO_LATE = Failure("deadline_exceeded", "The answer took too long and was given up.", True)
+_NOT_QUEUED = Failure("queue_unavailable", "Your battle could not be put in line. Please try again.", True)
 _EMPTY = Failure("empty_answer", "One of the answers came out empty, so this battle cannot be voted.", True)
 _COOLDOWN_KEY = "arena:ratings:cooldown"
 _DEFERRED_KEY = "arena:ratings:deferred"
@@ -47,7 +48,7 @@ class Records:
     """The tasks' work, on one arena."""
 
     def __init__(self, arena: Arena) -> None:
-        self._arena = arena
+        self.arena = arena
 
     def started(self, battle_id: str, turn: int, attempt: int) -> None:
         """A worker claimed ``attempt``. Older attempts and battles that are over stay as they are."""
@@ -60,11 +61,11 @@ class Records:
             battle.attempt = attempt
             battle.started_at = battle.started_at or now()
 
-        self._arena.db.write(work)
+        self.arena.db.write(work)
 
     def finished(self, result: BattleResult) -> None:
         """Store what became of an attempt, then tell. A result of an older attempt is ignored."""
-        event = self._arena.db.write(lambda s: _store_result(s, result))
+        event = self.arena.db.write(lambda s: _store_result(s, result))
         if event is not None:
             self._tell(result.battle_id, event)
 
@@ -72,19 +73,14 @@ class Records:
         """A job ended by an exception: the battle failed, unless it has an outcome already."""
         self._fail(jobs.battle_of(task_id)[0])
 
-    def _fail(self, battle_id: str) -> None:
-        if self._arena.db.write(lambda s: _store_failure(s, battle_id)):
-            self._tell(battle_id, BattleFailed(error=_LOST))
+    def give_up(self, battle_id: str) -> None:
+        """Nobody answered in time: the battle failed, unless it has an outcome already."""
+        begun = self.arena.db.read(lambda s: s.scalar(select(Battle.attempt).where(Battle.id == battle_id)))
+        self._fail(battle_id, _TOO_LATE if begun else _NOT_QUEUED)
 
-    def sweep(self) -> int:
-        """Fail battles whose job or result was lost, so that nobody waits for ever; how many."""
-        settings = self._arena.settings
-        oldest = now() - timedelta(seconds=settings.deadline_s + settings.lost_after_s)
-        lost = self._arena.db.read(lambda s: list(s.scalars(_unfinished_since(oldest))))
-        for battle_id in lost:
-            log.error("battle %s was lost on the way", battle_id)
-            self._fail(battle_id)
-        return len(lost)
+    def _fail(self, battle_id: str, why: Failure = _LOST) -> None:
+        if self.arena.db.write(lambda s: _store_failure(s, battle_id, why)):
+            self._tell(battle_id, BattleFailed(error=why))
 
     def refresh_ratings(self, deferred: bool = False) -> bool:
         """Fit and store the leaderboard if votes changed; False when nothing changed or it was put off.
@@ -94,8 +90,8 @@ class Records:
         """
         if not self._may_refresh(deferred):
             return False
-        prior = self._arena.settings.rating_prior
-        db = self._arena.db
+        prior = self.arena.settings.rating_prior
+        db = self.arena.db
         seen, known, counts = db.read(lambda s: (board.extent(s), board.newest_extent(s), board.read_counts(s)))
         if seen == known:
             return False
@@ -104,32 +100,27 @@ class Records:
         return True
 
     def _may_refresh(self, deferred: bool) -> bool:
-        pause = self._arena.settings.rating_pause_s
-        redis = self._arena.redis
+        pause = self.arena.settings.rating_pause_s
+        redis = self.arena.redis
         try:
             if deferred:
                 redis.delete(_DEFERRED_KEY)
             if pause <= 0 or redis.set(_COOLDOWN_KEY, b"1", nx=True, px=int(pause * 1000)):
                 return True
             if redis.set(_DEFERRED_KEY, b"1", nx=True, ex=60):
-                self._arena.queue.refresh_ratings_later(pause)
+                self.arena.queue.refresh_ratings_later(pause)
         except (RedisError, QueueError) as error:
             log.warning("ratings are refreshed without a pause: %s", type(error).__name__)
             return True
         return False
 
     def _tell(self, battle_id: str, event: StoredEvent) -> None:
-        _, frames = channel.read_log(self._arena.redis, battle_id)
+        _, frames = channel.read_log(self.arena.redis, battle_id)
         told: set[type] = set()
         for kind in (type(frame.event) for frame in frames):
             told = set() if kind in (TurnStarted, BattleRestarted) else told | {kind}
         if type(event) not in told:
-            channel.publish(self._arena.redis, battle_id, [event])
-
-
-def _unfinished_since(moment: datetime) -> Select[str]:
-    unfinished = Battle.state.in_(("queued", "running"))
-    return select(Battle.id).where(unfinished, Battle.created_at < moment).order_by(Battle.created_at).limit(100)
+            channel.publish(self.arena.redis, battle_id, [event])
 
 
 def _store_result(session: Session, result: BattleResult) -> StoredEvent | None:
@@ -179,14 +170,14 @@ def _store_answer(session: Session, result: BattleResult, side: str, model: str)
     session.add(Words(**key, part=side, content=text))
 
 
-def _store_failure(session: Session, battle_id: str) -> bool:
+def _store_failure(session: Session, battle_id: str, why: Failure) -> bool:
     battle = session.get(Battle, battle_id, with_for_update=True)
     if battle is None:
         return False
     if battle.state in ("queued", "running"):
         battle.state = "failed"
         battle.finished_at = now()
-        battle.error = _plain(_LOST)
+        battle.error = _plain(why)
     return battle.state == "failed"
 
 

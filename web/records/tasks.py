@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import OperationalError
 
 from web.context import build_arena
-from web.queue import REFRESH_RATINGS, SWEEP, Queue
+from web.queue import REFRESH_RATINGS, Queue
 from web.records.celery import app, settings
 from web.records.private import PrivateTask
 from web.records.service import Records
@@ -62,9 +62,3 @@ def failed(task_id: str) -> None:
 def refresh_ratings(deferred: bool = False) -> None:
     """The leaderboard, if votes changed."""
     records().refresh_ratings(deferred)
-
-
-@app.task(name=SWEEP, **_OPTIONS)  # type: ignore[untyped-decorator]
-def sweep() -> None:
-    """Battles that were lost on the way."""
-    records().sweep()

@@ -124,7 +124,8 @@ def publish(redis: Any, battle: str, events: Sequence[StoredEvent], attempt: int
     """Append ``events`` in order and announce them; returns the last seq.
 
     Pass ``attempt`` when generating (a stale one raises StaleAttempt); web and records pass none and are never fenced.
-    An ending told by them is the end of the turn: whoever still generates it is stale from then on.
+    An ending told by them is the end of the turn: whoever still generates it is stale from then on. A turn begins once:
+    what is published together with the beginning of one that has begun is dropped.
     """
     keys, args = _append_call(battle, events, attempt)
     return _appended(redis.register_script(APPEND)(keys=keys, args=args), battle, attempt)

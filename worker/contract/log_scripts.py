@@ -38,6 +38,8 @@ else
   if turn > newest then
     redis.call('HSET', KEYS[2], 'turn', turn)
     redis.call('HDEL', KEYS[2], 'over', 'result')
+  elseif turn > 0 then
+    return seq
   end
 end
 redis.call('HSETNX', KEYS[2], 'epoch', token)

@@ -1,17 +1,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 import pytest
 import redis
 from flask.testing import FlaskClient
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from tests.web.helpers import queued, result, side, stream, types
 from web.context import Arena
-from web.models import Answer, Battle, RatingSnapshot, Words, now
+from web.models import Answer, Battle, RatingSnapshot, Words
 from web.records.service import Records
 from web.settings import WebSettings
 from worker.contract import channel
@@ -170,17 +169,6 @@ def test_nul_characters_of_a_model_are_left_out(begin: Begin, records: Records, 
     battle = begin()
     records.finished(result(battle, a=side("a\x00b")))
     assert words(arena, battle)["a"] == "ab"
-
-
-def test_a_battle_that_was_lost_on_the_way_is_failed(
-    begin: Begin, records: Records, arena: Arena, redis_client: redis.Redis
-) -> None:
-    lost, waiting = begin(), begin()
-    long_ago = now() - timedelta(days=1)
-    arena.db.write(lambda s: s.execute(update(Battle).where(Battle.id == lost).values(created_at=long_ago)))
-    assert (records.sweep(), records.sweep()) == (1, 0)
-    assert (stored(arena, lost).state, stored(arena, waiting).state) == ("failed", "queued")
-    assert types(redis_client, lost) == ["turn.started", "battle.failed"]
 
 
 def vote(client: FlaskClient, begin: Begin, finish: Callable[..., Any], winner: str) -> None:

@@ -1,0 +1,144 @@
+"""Finds battles whose job is nowhere and puts them in line again.
+
+A job can be lost between the broker's list and a worker's hands, with a worker that is killed, with a server that comes
+back without its newest data, or before it was ever sent. So nothing is concluded from how it was lost: a battle that
+is not over must be in some worker's hands or in the broker's list, and one that is in neither at two looks is sent
+again. Doing that once too often harms nobody: a worker that has the job joins the copy to it, and one whose turn has
+been answered is given the answer.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+from redis.exceptions import RedisError
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from web.arena.lining import put_in_line, read_asked
+from web.context import Arena
+from web.models import Battle, now
+from web.queue import QueueError
+from web.records import broker
+from web.records.service import Records
+from worker.contract import channel, holding
+from worker.contract.jobs import QUEUE_BATTLES, read_result, task_id
+
+log = logging.getLogger(__name__)
+
+EVERY_S = 2.0
+YOUNG_S = 4.0
+"""A battle younger than this may still be on its way to the broker."""
+LOST_S = 1.5
+"""So long, and so at two looks, a battle must be nowhere: a worker that takes one says so at once."""
+UNTOLD_S = 10.0
+"""So long a result may be on its way through queue ``records`` before it is stored from where it is kept."""
+_AT_ONCE = 500
+_LEADER_KEY = "arena:records:reconciler"
+_LEADER_S = 10
+
+
+@dataclass(frozen=True, slots=True)
+class _Unfinished:
+    battle: str
+    task: str
+    created_at: datetime
+
+
+class Reconciler:
+    """``look`` every :data:`EVERY_S` seconds; of several records workers only one looks at a time."""
+
+    def __init__(self, arena: Arena, records: Records, clock: Callable[[], float] = time.monotonic) -> None:
+        self._arena = arena
+        self._records = records
+        self._clock = clock
+        self._me = secrets.token_hex(8)
+        self._missing: dict[str, float] = {}
+        """Since when each task has been nowhere."""
+
+    def look(self) -> int:
+        """Recover what was lost; how many battles. Never raises: what cannot be done now is done at a later look."""
+        try:
+            return self._look()
+        except (RedisError, SQLAlchemyError, QueueError, OSError) as error:
+            log.warning("lost battles cannot be looked for now: %s", type(error).__name__)
+            return 0
+
+    def _look(self) -> int:
+        if not self._leading():
+            self._missing = {}
+            return 0
+        missing = self._nowhere()
+        at = self._clock()
+        self._missing = {task: self._missing.get(task, at) for task in missing}
+        lost = [u for task, u in missing.items() if at - self._missing[task] >= LOST_S]
+        return sum(self._recover(u, at - self._missing[u.task]) for u in lost)
+
+    def _leading(self) -> bool:
+        redis = self._arena.redis
+        if redis.set(_LEADER_KEY, self._me, nx=True, ex=_LEADER_S):
+            return True
+        if redis.get(_LEADER_KEY) != self._me.encode():
+            return False
+        redis.expire(_LEADER_KEY, _LEADER_S)
+        return True
+
+    def _nowhere(self) -> dict[str, _Unfinished]:
+        """Battles in nobody's hands and in no list. Read in the order in which a job moves, so none slips between."""
+        found = {u.task: u for u in self._arena.db.read(_unfinished)}
+        if found:
+            for task in broker.waiting(self._arena.redis, QUEUE_BATTLES):
+                found.pop(task, None)
+        if found:
+            for task in holding.read(self._arena.redis):
+                found.pop(task, None)
+        return found
+
+    def _recover(self, lost: _Unfinished, since_s: float) -> bool:
+        kept = channel.kept_result(self._arena.redis, lost.battle)
+        if kept is not None:
+            if since_s < UNTOLD_S:
+                return False
+            log.warning("the result of battle %s was lost on its way; it is stored from the log", lost.battle)
+            self._stored(kept)
+        elif now() > lost.created_at + timedelta(seconds=self._arena.settings.deadline_s):
+            log.error("battle %s could not be answered in time", lost.battle)
+            self._records.give_up(lost.battle)
+        else:
+            self._send_again(lost)
+        del self._missing[lost.task]
+        return True
+
+    def _stored(self, kept: bytes) -> None:
+        try:
+            self._records.finished(read_result(kept))
+        except msgspec.DecodeError as error:
+            log.error("a kept result of the wrong form is dropped: %s", error)
+
+    def _send_again(self, lost: _Unfinished) -> None:
+        asked = self._arena.db.read(lambda s: read_asked(s, lost.battle))
+        if asked is None:
+            self._records.give_up(lost.battle)
+            return
+        log.warning("the job of battle %s was lost; it is put in line again", lost.battle)
+        broker.forget(self._arena.redis, {lost.task})
+        put_in_line(self._arena, asked)
+
+
+def _unfinished(session: Session) -> list[_Unfinished]:
+    old_enough = now() - timedelta(seconds=YOUNG_S)
+    rows: Any = session.execute(
+        select(Battle.id, Battle.turns, Battle.created_at)
+        .where(Battle.state.in_(("queued", "running")), Battle.created_at < old_enough)
+        .order_by(Battle.created_at)
+        .limit(_AT_ONCE)
+    )
+    return [_Unfinished(battle, task_id(battle, turn), at.astimezone(UTC)) for battle, turn, at in rows]

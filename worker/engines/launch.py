@@ -6,6 +6,7 @@ import atexit
 import copy
 import gc
 import importlib.util
+import inspect
 import json
 import logging
 import os
@@ -89,7 +90,8 @@ def start_llm(config: Any) -> Any:
     from vllm.v1.engine.async_llm import AsyncLLM
 
     forkserver.renew()
-    if config.model_config.skip_tokenizer_init or config.model_config.is_multimodal_model:
+    if (problem := _must_come_first(config.model_config)) is not None:
+        log.info("the tokenizer is read before the engine starts: %s", problem)
         return AsyncLLM.from_vllm_config(config, disable_log_stats=True)
     ours = copy.copy(config.model_config)
     config.model_config.skip_tokenizer_init = True
@@ -102,6 +104,24 @@ def start_llm(config: Any) -> Any:
             llm.shutdown()
             raise
     return llm
+
+
+def _must_come_first(model_config: Any) -> str | None:
+    """Why the tokenizer cannot be given to AsyncLLM later; None when it can."""
+    if model_config.skip_tokenizer_init:
+        return "it is not read at all"
+    if model_config.is_multimodal_model:
+        return "a multimodal model's processor needs it"
+    try:
+        from vllm.renderers import BaseRenderer
+        from vllm.tokenizers.registry import cached_tokenizer_from_config  # noqa: F401
+        from vllm.v1.engine.output_processor import OutputProcessor
+    except ImportError as error:
+        return str(error)
+    for holder in (BaseRenderer, OutputProcessor):
+        if "tokenizer" not in inspect.signature(holder).parameters:
+            return f"this vLLM's {holder.__name__} takes it from elsewhere"
+    return None
 
 
 def _tokenizer(model_config: Any) -> Any:

@@ -97,10 +97,14 @@ def test_five_seconds_after_its_worker_was_killed_no_engine_process_is_left(tmp_
     try:
         owner.start()
         wait_for(state, reached[state], timeout=240, process=owner)
-        assert len(belongings()) >= 2, "the worker and what it has started"
+        before = belongings()
+        assert len(before) >= 2, "the worker and what it has started"
         owner.signal(signal.SIGKILL)
         owner.wait()
-        wait_for("everything to be gone", lambda: not belongings(), timeout=5)
+        _, left = psutil.wait_procs(before, timeout=5)
+        left = [p for p in left if p in belongings()]
+        assert left == [], [(p.name(), p.cmdline(), p.ppid()) for p in left]
+        assert belongings() == [], "nor has anything come to be meanwhile"
     finally:
         owner.stop()
         for left in belongings():
@@ -136,6 +140,25 @@ class TestOneEngine:
             assert await greedy(engine)
 
         with_engines(body)
+
+    def test_where_vllm_keeps_its_tokenizer_elsewhere_it_is_read_first(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async def body(engine: VllmEngine) -> None:
+            assert engine._llm.tokenizer is not None
+            assert await greedy(engine)
+
+        launch.prepare_environment()
+        from vllm.v1.engine.output_processor import OutputProcessor
+
+        def made_otherwise(self: Any, *args: Any, **kwargs: Any) -> None:
+            original(self, *args, **kwargs)
+
+        original = OutputProcessor.__init__
+        monkeypatch.setattr(OutputProcessor, "__init__", made_otherwise)
+        caplog.set_level("INFO", logger="worker.engines.launch")
+        with_engines(body)
+        assert "OutputProcessor takes it from elsewhere" in caplog.text
 
     def test_a_second_one_imports_nothing_again(self) -> None:
         """In the same worker; compared with the seconds that the first spent on imports alone."""

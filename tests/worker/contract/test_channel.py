@@ -100,3 +100,123 @@ def test_cancel_is_seen_by_who_asks_later(redis_url: str, redis_client: redis.Re
     channel.request_cancel(redis_client, BATTLE, "user")
     assert on_async(redis_url, lambda c: channel.cancel_requested(c, BATTLE)) == "user"
     assert on_async(redis_url, lambda c: channel.cancel_requested(c, "c" * 12)) is None
+
+
+class Forgetful:
+    """A client whose first answers get lost: it sends the very same call again, as redis-py does."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def register_script(self, script: str) -> Callable[..., Any]:
+        real = self._client.register_script(script)
+
+        def twice(**call: Any) -> Any:
+            first = real(**call)
+            if not asyncio.iscoroutine(first):
+                return real(**call)
+
+            async def both() -> Any:
+                await first
+                return await real(**call)
+
+            return both()
+
+        return twice
+
+
+def test_a_call_whose_answer_got_lost_counts_once(redis_url: str, redis_client: redis.Redis) -> None:
+    web = Forgetful(redis_client)
+    assert channel.publish(web, BATTLE, [ev.TurnStarted(1, "why?")]) == 1
+
+    async def worker(client: Any) -> None:
+        forgetful = Forgetful(client)
+        attempt = await channel.claim_attempt(forgetful, BATTLE)
+        assert attempt == 1
+        assert await channel.publish_async(forgetful, BATTLE, [delta("1"), delta("2")], attempt, turn=1) == 3
+        assert channel.publish(web, BATTLE, [ev.BattleQueued(1)]) == 4
+        assert await channel.publish_async(forgetful, BATTLE, [delta("3")], attempt, turn=1, after=3) == 5
+        assert await channel.claim_attempt(forgetful, BATTLE) == 2
+
+    on_async(redis_url, worker)
+    assert [f.seq for f in channel.read_log(redis_client, BATTLE)[1]] == [1, 2, 3, 4, 5]
+
+
+def test_a_log_that_came_back_shorter_is_told_anew_under_a_new_epoch(redis_url: str, redis_client: redis.Redis) -> None:
+    channel.publish(redis_client, BATTLE, [ev.TurnStarted(1, "why?")])
+    before, _ = channel.read_log(redis_client, BATTLE)
+
+    async def worker(client: Any) -> None:
+        attempt = await channel.claim_attempt(client, BATTLE)
+        last = await channel.publish_async(client, BATTLE, [delta("1")], attempt, turn=1)
+        snapshot = [await client.dump(key) for key in (channel.log_key(BATTLE), channel.meta_key(BATTLE))]
+        last = await channel.publish_async(client, BATTLE, [delta("2")], attempt, turn=1, after=last)
+        for key, value in zip((channel.log_key(BATTLE), channel.meta_key(BATTLE)), snapshot, strict=True):
+            await client.restore(key, 0, value, replace=True)
+        for _ in range(2):
+            with pytest.raises(channel.LogLost):
+                await channel.publish_async(client, BATTLE, [delta("3")], attempt, turn=1, after=last)
+        whole = [ev.TurnStarted(1, "why?"), delta("1"), delta("2"), delta("3")]
+        assert await channel.publish_async(Forgetful(client), BATTLE, whole, attempt, turn=1, fresh=True) == 4
+        assert await channel.publish_async(client, BATTLE, [delta("4")], attempt, turn=1, after=4) == 5
+
+    on_async(redis_url, worker)
+    epoch, frames = channel.read_log(redis_client, BATTLE)
+    assert epoch != before
+    assert [f.event.text for f in frames[1:]] == ["1", "2", "3", "4"]  # type: ignore[union-attr]
+
+
+def test_an_answered_turn_is_not_begun_again_and_keeps_its_answer(redis_url: str, redis_client: redis.Redis) -> None:
+    channel.publish(redis_client, BATTLE, [ev.TurnStarted(1, "why?")])
+
+    async def worker(client: Any) -> None:
+        attempt = await channel.claim_attempt(client, BATTLE)
+        await channel.publish_async(client, BATTLE, [], attempt, turn=1, result=b"it came to this")
+        with pytest.raises(channel.Answered) as answered:
+            await channel.claim_attempt(client, BATTLE)
+        assert answered.value.result == b"it came to this"
+
+    on_async(redis_url, worker)
+    assert channel.kept_result(redis_client, BATTLE) == b"it came to this"
+
+
+def test_a_superseded_attempt_can_leave_no_answer(redis_url: str, redis_client: redis.Redis) -> None:
+    async def worker(client: Any) -> None:
+        old = await channel.claim_attempt(client, BATTLE)
+        await channel.claim_attempt(client, BATTLE)
+        with pytest.raises(channel.StaleAttempt):
+            await channel.publish_async(client, BATTLE, [], old, result=b"too late")
+
+    on_async(redis_url, worker)
+    assert channel.kept_result(redis_client, BATTLE) is None
+
+
+@pytest.mark.parametrize("end", [ev.BattleVotable(), ev.BattleFailed(ev.Failure("x", "y")), ev.BattleCancelled("user")])
+def test_a_turn_whose_end_was_told_is_closed_until_the_next_begins(
+    redis_url: str, redis_client: redis.Redis, end: ev.StoredEvent
+) -> None:
+    channel.publish(redis_client, BATTLE, [ev.TurnStarted(1, "why?")])
+
+    async def worker(client: Any) -> None:
+        attempt = await channel.claim_attempt(client, BATTLE)
+        channel.publish(redis_client, BATTLE, [end])
+        with pytest.raises(channel.StaleAttempt):
+            await channel.publish_async(client, BATTLE, [delta("more")], attempt, turn=1)
+        with pytest.raises(channel.StaleAttempt):
+            await channel.claim_attempt(client, BATTLE)
+        channel.publish(redis_client, BATTLE, [ev.TurnStarted(2, "and why?")])
+        assert await channel.claim_attempt(client, BATTLE, turn=2) == 2
+        with pytest.raises(channel.StaleAttempt):
+            await channel.claim_attempt(client, BATTLE, turn=1)
+
+    on_async(redis_url, worker)
+
+
+def test_a_turn_begins_once(redis_client: redis.Redis) -> None:
+    for _ in range(2):
+        assert channel.publish(redis_client, BATTLE, [ev.TurnStarted(1, "why?")]) == 1
+
+
+def test_attempts_known_from_elsewhere_count_when_the_log_was_lost(redis_url: str, redis_client: redis.Redis) -> None:
+    assert on_async(redis_url, lambda c: channel.claim_attempt(c, BATTLE, known=3)) == 4
+    assert on_async(redis_url, lambda c: channel.claim_attempt(c, BATTLE, known=3)) == 5

@@ -12,7 +12,7 @@ import kombu.pools
 import pytest
 import redis
 
-from tests.integration.conftest import CANARY, CATALOG, NODE, entry, until_both_ended, until_delta
+from tests.integration.conftest import CANARY, CATALOG, NODE, entry, program, until_both_ended, until_delta
 from tests.processes import Process, wait_for
 from worker.contract import audit, channel, jobs, residency
 from worker.contract import events as ev
@@ -119,14 +119,19 @@ def test_a_resumed_drain_is_over_and_said_to_be(
 
 
 def test_drain_and_resume_outlast_a_lost_connection(
-    worker: Process, ask: Ask, redis_client: redis.Redis, send: Send
+    worker: Process, ask: Ask, redis_url: str, redis_client: redis.Redis, send: Send
 ) -> None:
+    def heard() -> bool:
+        with program(redis_url) as app:
+            return bool(app.control.broadcast("ping", reply=True, timeout=1, limit=1))
+
     def cut() -> None:
         before = worker.text().count("Connected to redis")
         redis_client.client_kill_filter(_type="normal", skipme=True)
         redis_client.client_kill_filter(_type="pubsub", skipme=True)
         kombu.pools.reset()  # this program's were cut too
         wait_for("a new connection", lambda: worker.text().count("Connected to redis") > before, 30, worker)
+        wait_for("commands to be heard", heard, 30, worker)
 
     ended(ask, ask("drain"))
     cut()

@@ -90,6 +90,8 @@ class Answering:
         self._clock = clock
         self._coin = coin
         self._received = clock()
+        self._since: float | None = None
+        """When this battle came into the pool's line, once it has been granted its engines."""
 
     async def until_answered(self) -> None:
         """Every side has ended. Raises Interrupted, and the pool's refusals except NotTogether."""
@@ -124,11 +126,15 @@ class Answering:
         while True:
             try:
                 models = [self._side(s).model for s in sides]
-                async with self._pool.lease(name, models, self._job.session) as lease:
+                come = self._pool.clock()
+                async with self._pool.lease(name, models, self._job.session, self._since) as lease:
+                    self._since = come if self._since is None else self._since
                     await self._on_leased()
                     await self._answer_under(lease, sides)
                 return
             except Interrupted as lost:
+                if lost.failure is PREEMPTED:
+                    self._since = None  # it has had its time: back to the end of the line
                 sides = self._still(sides)
                 if not sides:
                     return

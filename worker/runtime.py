@@ -309,7 +309,7 @@ class Runtime:
                 for m, e in here.items()
                 if e.state is EngineState.FAILED and e.failed_until - now > pool.rules.patience_s
             },
-            running=max(len(self.running) - pool.waiting, 0),
+            running=len({job.removesuffix(".a").removesuffix(".b") for job in pool.leased}),
             waiting=pool.waiting,
             queue_bound=self.settings.queue_bound,
             eta_s=min(ahead.eta.values(), default=None),

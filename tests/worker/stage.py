@@ -20,6 +20,7 @@ from worker.engines import EngineFactory, EngineOrder, Piece
 from worker.errors import EngineDied
 from worker.memory import Bytes, Tier
 from worker.pool.pool import Pool
+from worker.pool.states import Rules
 from worker.settings import WorkerSettings
 
 BATTLE = "battle-00000001"
@@ -208,4 +209,5 @@ class Theatre(Stage):
     def __init__(self, redis_url: str, catalog: Catalog, capacity: int = 2, **pool: Any) -> None:
         self.cast = Cast()
         make: EngineFactory = self.cast
+        pool.setdefault("rules", Rules(tick_s=0.02))  # decisions that only the clock brings come soon
         super().__init__(redis_url, Pool(catalog, make, capacity=capacity, **pool))

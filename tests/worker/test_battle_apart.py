@@ -16,7 +16,6 @@ from worker.contract import events as ev
 from worker.contract.catalog import Catalog
 from worker.contract.jobs import BattleResult
 from worker.pool import moves
-from worker.pool import pool as pool_module
 from worker.pool.states import EngineState
 
 CATALOG = Catalog((spec("ant"), spec("bee"), spec("cat")))
@@ -31,7 +30,6 @@ def _turn(redis_client: redis.Redis) -> None:
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(moves, "CRASH_BACKOFF_S", 0.01)
-    monkeypatch.setattr(pool_module, "TICK_S", 0.02)
 
 
 Perform = Callable[..., Any]

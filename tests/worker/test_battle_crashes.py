@@ -19,7 +19,6 @@ from worker.contract.jobs import BattleResult
 from worker.engines import Piece
 from worker.errors import EngineRefused
 from worker.pool import moves
-from worker.pool import pool as pool_module
 
 CATALOG = Catalog((spec("ant"), spec("bee"), spec("cat")))
 
@@ -33,7 +32,6 @@ def _turn(redis_client: redis.Redis) -> None:
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """An engine that died is brought up again after milliseconds instead of seconds."""
     monkeypatch.setattr(moves, "CRASH_BACKOFF_S", 0.01)
-    monkeypatch.setattr(pool_module, "TICK_S", 0.02)
 
 
 Perform = Callable[[Callable[[Theatre], Coroutine[Any, Any, Any]]], Any]

@@ -16,7 +16,6 @@ from worker.contract import channel
 from worker.contract import events as ev
 from worker.contract.catalog import Catalog
 from worker.contract.jobs import BattleResult
-from worker.pool import pool as pool_module
 from worker.pool.states import Rules
 
 CATALOG = Catalog((spec("ant"), spec("bee"), spec("cat"), spec("dog")))
@@ -27,11 +26,6 @@ HASTY = Rules(max_wait_s=0.3, drain_limit_s=0.1, tick_s=0.02)
 @pytest.fixture(autouse=True)
 def _turn(redis_client: redis.Redis) -> None:
     channel.publish(redis_client, BATTLE, [ev.TurnStarted(1, "why?")])
-
-
-@pytest.fixture(autouse=True)
-def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool_module, "TICK_S", 0.02)
 
 
 Perform = Callable[..., Any]

@@ -19,7 +19,6 @@ from worker.contract import events as ev
 from worker.contract.catalog import Catalog
 from worker.contract.jobs import BattleResult
 from worker.pool import moves
-from worker.pool import pool as pool_module
 
 CATALOG = Catalog((spec("ant"), spec("bee"), spec("cat")))
 BLOWS = ("say", "say both", "die", "end", "die silently", "preempt", "crowd", "uncrowd", "one", "two", "cancel")
@@ -87,7 +86,6 @@ def test_a_battle_always_ends_and_leaves_nothing_behind(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(moves, "CRASH_BACKOFF_S", 0.001)
         patch.setattr(moves, "LONGEST_BACKOFF_S", 0.01)
-        patch.setattr(pool_module, "TICK_S", 0.01)
         patch.setattr("worker.answering.LOOK_S", 0.01)
         result: BattleResult = on_stage(make, body)
     _agree(result, redis_client, battle)

@@ -33,9 +33,6 @@ from worker.pool.states import EngineState, Held, Load, Move, Plan, PoolState, R
 
 log = logging.getLogger(__name__)
 
-TICK_S = 1.0
-"""Longest time a decision that depends only on the clock (back-off over, switch due, engine found dead) is late."""
-
 
 class Pool:
     """``lease()`` for battles; ``slots`` and ``state()`` for those who look; operators go through desk.py."""
@@ -115,9 +112,12 @@ class Pool:
     # ── leases ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     @asynccontextmanager
-    async def lease(self, job: str, models: Iterable[str], session: str = "") -> AsyncIterator[Lease]:
+    async def lease(
+        self, job: str, models: Iterable[str], session: str = "", since: float | None = None
+    ) -> AsyncIterator[Lease]:
         """All of ``models`` ready to answer, held until the block ends; cancel it to stop waiting.
 
+        ``since``: when a job that lost its engines had first come; it keeps its place and its promise.
         Raises ModelUnavailable, Overloaded, and NotTogether when they must be leased one after the other.
         """
         contenders = {m: self.slots.catalog.engine_of(m) for m in models}
@@ -126,7 +126,8 @@ class Pool:
         if unknown is not None:
             raise ModelUnavailable(unknown, UNKNOWN)
         owed = frozenset(m for m in engines if not self.slots[m].view.usable)
-        waiter = Waiter(job, engines, self.clock(), owed, session, admitted=False)
+        come = self.clock() if since is None else since
+        waiter = Waiter(job, engines, come, owed, session, admitted=since is not None)
         waiting = Waiting(waiter, contenders, asyncio.get_running_loop().create_future())
         self._waiting[job] = waiting
         self._decide()
@@ -176,6 +177,11 @@ class Pool:
     @property
     def serving(self) -> int:
         return len(self._leases)
+
+    @property
+    def leased(self) -> tuple[str, ...]:
+        """Jobs that hold a lease."""
+        return tuple(self._leases)
 
     def queue(self) -> list[Waiter]:
         """Who waits, in order of arrival."""
@@ -251,7 +257,7 @@ class Pool:
             self._decide()
             self._wake.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), TICK_S)
+                await asyncio.wait_for(self._wake.wait(), self.rules.tick_s)
 
     def _decide(self) -> None:
         if self._closing:

@@ -395,3 +395,25 @@ def test_who_waits_or_wishes_for_what_a_reload_takes_away_is_told_so(hand: Hand)
             Desk(pool).load("cat")
 
     run(catalog, hand, body)
+
+
+def test_a_job_that_lost_its_engines_keeps_its_place_and_is_not_refused(catalog: Catalog, hand: Hand) -> None:
+    hand.auto = False
+
+    async def body(pool: Pool, clock: Clock) -> None:
+        for model in catalog.ids:
+            pool.change(pool.slots[model], costs=Costs(load_s=60.0))
+        clock.now = 50.0
+        others = [
+            asyncio.create_task(pool.lease(n, pair).__aenter__())
+            for n, pair in (("1", ["ant", "bee"]), ("2", ["cat", "dog"]))
+        ]
+        await until(lambda: pool.waiting == 2)
+        lost = asyncio.create_task(pool.lease("3", ["ant", "cat"], since=45.0).__aenter__())
+        await until(lambda: pool.waiting == 3)
+        assert min(pool.queue(), key=lambda w: w.since).job == "3"
+        for task in (*others, lost):
+            task.cancel()
+        await asyncio.gather(*others, lost, return_exceptions=True)
+
+    run(catalog, hand, body)

@@ -194,23 +194,24 @@ def _until(pool: Simulator, done: Callable[[], bool], otherwise: str) -> None:
     raise AssertionError(f"invariant {otherwise}: {pool.waiting} {pool.wishes} {pool.engines}")
 
 
-def _holds(examples: int, steps: int) -> None:
-    checks = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
-    run_state_machine_as_test(
-        Pool,
-        settings=settings(
-            max_examples=examples, stateful_step_count=steps, deadline=None, suppress_health_check=checks
-        ),
+def _holds(examples: int, steps: int, *, derandomize: bool) -> None:
+    chosen = settings(
+        max_examples=examples,
+        stateful_step_count=steps,
+        derandomize=derandomize,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
     )
+    run_state_machine_as_test(Pool, settings=chosen)
 
 
 def test_every_invariant_holds_whatever_happens() -> None:
-    _holds(60, 30)
+    _holds(60, 30, derandomize=True)
 
 
 @pytest.mark.long
 def test_every_invariant_holds_whatever_happens_thousands_of_times() -> None:
-    _holds(3000, 50)
+    _holds(3000, 50, derandomize=False)
 
 
 # ── 6: the promise, under far too much work ──────────────────────────────────────────────────────────────────────

@@ -5,6 +5,7 @@ Run from the checkout: ``gunicorn -c ops/gunicorn.conf.py "web:create_app()"``.
 """
 
 import os
+import resource
 import signal
 
 bind = [address.strip() for address in os.environ.get("ARENA_BIND", "127.0.0.1:5000").split(",") if address.strip()]
@@ -22,14 +23,29 @@ errorlog = "-"
 loglevel = os.environ.get("ARENA_LOG_LEVEL", "info")
 
 
+def post_fork(server, worker):
+    """A socket is an open file, and many systems begin with 1,024 of them."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def post_worker_init(worker):
     """On SIGTERM tell every socket to come back, instead of letting gunicorn wait for them to leave."""
     import gevent
 
+    live = getattr(worker.wsgi, "extensions", {}).get("arena_live")
     leave = signal.getsignal(signal.SIGTERM)
 
     def stop(signum, frame):
-        gevent.spawn(worker.wsgi.extensions["arena_live"].shutdown)
+        if live is not None:
+            gevent.spawn(live.shutdown)
         leave(signum, frame)
 
     signal.signal(signal.SIGTERM, stop)
+
+
+def worker_exit(server, worker):
+    """Sockets are no requests, so gunicorn does not wait for them: give the last ones time to hear the goodbye."""
+    live = getattr(worker.wsgi, "extensions", {}).get("arena_live")
+    if live is not None:
+        live.wait_empty(2.0)

@@ -89,12 +89,26 @@ class Busy(_Later):
     status, code, title = 429, "busy", "Too many battles are waiting"
 
 
+class TooManyConnections(_Later):
+    status, code, title = 429, "too_many_connections", "Too many connections"
+
+
+class TooManyTickets(_Later):
+    status, code, title = 429, "too_many_tickets", "Too many tickets"
+
+
+class NoRoom(_Later):
+    status, code, title = 503, "no_room", "There is no room for another connection"
+
+
+class BadTicket(ArenaError):
+    """Used, expired or never issued; which of them is nobody's business."""
+
+    status, code, title = 403, "bad_ticket", "This ticket opens nothing"
+
+
 class NoWorker(_Later):
     status, code, title = 503, "no_worker", "No model is ready to answer"
-
-
-class QueueUnavailable(_Later):
-    status, code, title = 503, "queue_unavailable", "The battle could not be queued"
 
 
 class StorageUnavailable(_Later):

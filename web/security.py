@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import ipaddress
 import secrets
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -100,6 +101,30 @@ def same_site(headers: Headers, host: str, allowed: Iterable[str]) -> bool:
     if origin is not None:
         return origin in allowed or (origin != "null" and urlsplit(origin).netloc == host)
     return headers.get("Sec-Fetch-Site", "none") in ("same-origin", "none")
+
+
+def client_address(req: Request, settings: WebSettings) -> str:
+    """Where a request comes from: the peer, or whom a trusted proxy names.
+
+    ``X-Forwarded-For`` is read from its end, past our own proxies: the first other address is the one that the
+    outermost of them saw itself, and whatever stands before it anybody could have written.
+    """
+    peer = req.environ.get("REMOTE_ADDR") or ""
+    named = [a.strip() for a in req.headers.get("X-Forwarded-For", "").split(",") if a.strip()]
+    while named and _is_trusted(peer, settings):
+        peer = named.pop()
+    return peer
+
+
+def _is_trusted(address: str, settings: WebSettings) -> bool:
+    """A peer without an address is a proxy on our own unix socket."""
+    if not settings.trusted_proxies:
+        return False
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return address == ""
+    return any(ip in network for network in settings.trusted_proxies)
 
 
 def is_private(req: Request, settings: WebSettings) -> bool:

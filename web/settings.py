@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated
 
@@ -40,8 +41,6 @@ class WebSettings(BaseSettings):
     """Longest answer of each side; default: what the catalog says of the model."""
     deadline_s: float = Field(default=900.0, gt=0)
     """An answer that has not begun this long after the prompt is of no use to anybody."""
-    lost_after_s: float = Field(default=1800.0, gt=0)
-    """A battle without an outcome this long after its deadline has been lost on the way and is failed."""
     min_votes: int = Field(default=30, ge=1)
     """A model with fewer counted votes is shown as preliminary."""
     rating_prior: float = Field(default=0.1, gt=0)
@@ -49,11 +48,22 @@ class WebSettings(BaseSettings):
     rating_pause_s: float = Field(default=1.0, ge=0)
     """Votes that arrive closer together than this share one refresh of the leaderboard."""
     max_sockets: int = Field(default=10_000, ge=1)
+    """Websockets and event streams that one process holds at a time."""
+    max_sockets_per_session: int = Field(default=32, ge=1)
+    max_sockets_per_address: int = Field(default=512, ge=1)
+    """Of one process too. An IPv6 visitor is a whole /64; many people may share one IPv4 address."""
+    trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
+    """Networks of our own proxies, such as ``127.0.0.1/32``: only they are believed about whom they ask for."""
 
     @field_validator("origins", mode="before")
     @classmethod
     def _comma_separated(cls, value: object) -> object:
         return tuple(o.strip().rstrip("/") for o in value.split(",") if o.strip()) if isinstance(value, str) else value
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _networks(cls, value: object) -> object:
+        return tuple(n.strip() for n in value.split(",") if n.strip()) if isinstance(value, str) else value
 
     @property
     def database(self) -> str:

@@ -93,6 +93,12 @@ class StateOut(BaseModel):
     state: State
 
 
+class TicketOut(BaseModel):
+    ticket: str
+    expires_in_s: int
+    ws: str
+
+
 class BoardRow(BaseModel):
     model: str
     name: str

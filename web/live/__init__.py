@@ -1,4 +1,4 @@
-"""The live side: one Redis subscriber per process, one bounded outbox per socket."""
+"""The live side: one Redis subscriber per process, one reactor for all its sockets, event streams beside them."""
 
 from __future__ import annotations
 
@@ -13,5 +13,8 @@ if TYPE_CHECKING:
 def init_app(app: Flask, arena: Arena) -> None:
     """Register ``/ws``. Nothing runs until the first socket opens."""
     from web.live import socket
+    from web.live.house import House
 
-    socket.init_app(app, arena)
+    house = House(arena)
+    app.extensions["arena_live"] = house
+    socket.init_app(app, arena, house)

@@ -1,7 +1,8 @@
-"""One socket's conversation, independent of the socket: what it says is answered here, what it follows is pumped here.
+"""One socket's conversation, independent of the socket: what it says is answered here, what it follows is told here.
 
 A client may only ask to observe. Whatever it says outside the closed set ends the connection with a code that tells
-it not to come back; whatever fails on our side ends it with one that tells it to.
+it not to come back; whatever fails on our side ends it with one that tells it to. Nothing here waits, except what is
+handed to ``spawn``: reading the log and the database.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -21,7 +23,9 @@ from web.live import frames
 from web.live.allowance import Allowance
 from web.live.follow import Authority, BattleFollower
 from web.live.hub import Hub
+from web.live.inbound import Broken, Heard, Leaving, Pinged, Said
 from web.live.outbox import Outbox
+from web.live.visitor import Visitor
 from worker.contract import events as ev
 from worker.contract.events import CloseCode
 
@@ -33,34 +37,38 @@ BLOCKED_S = 10.0
 LINGER_S = 5.0
 MAX_BATTLES = 16
 RATE, RATE_WINDOW_S = 60, 10.0
-"""Messages a client may send within the window."""
+"""Frames a client may send within the window, control frames and parts of messages included."""
+MAX_EPOCH_CHARS = 64
 
 
 class Connection:
-    """Made once the handshake is done; ``owner`` is None for a socket without a session."""
+    """Made once the handshake is done."""
+
+    __slots__ = ("_allowance", "_authority", "_busy", "_clock", "_closing_since", "_followers", "_heard", "_hub",
+                 "_lock", "_pinged", "_pings", "_spawn", "_visitor", "_wishes", "outbox")  # fmt: skip
 
     def __init__(
         self,
         outbox: Outbox,
         hub: Hub,
         authority: Authority,
-        owner: str | None,
+        visitor: Visitor,
         *,
+        spawn: Callable[[Callable[[], None]], Any],
         clock: Callable[[], float] = time.monotonic,
-        spawn: Callable[[Callable[[], None]], Any] | None = None,
     ) -> None:
         self.outbox = outbox
         self._hub = hub
         self._authority = authority
-        self._owner = owner
+        self._visitor = visitor
+        self._spawn = spawn
         self._clock = clock
-        self._spawn = spawn or _spawn
         self._lock = threading.Lock()
         self._followers: dict[str, BattleFollower] = {}
-        self._pumping = False
+        self._wishes: deque[ev.Subscribe | ev.Unsubscribe] = deque()
+        self._busy = False
         self._closing_since: float | None = None
-        self._heard = clock()
-        self._pinged = clock()
+        self._heard = self._pinged = clock()
         self._pings = 0
         self._allowance = Allowance(RATE, RATE_WINDOW_S, clock)
 
@@ -68,31 +76,37 @@ class Connection:
 
     def greet(self, agreed: bool) -> None:
         """The first message. ``agreed``: the subprotocol was negotiated; without it the connection ends."""
-        if not agreed:
+        if agreed:
+            self.send(ev.Hello(protocol=ev.SUBPROTOCOL, heartbeat_s=HEARTBEAT_S, server_time=time.time()))
+        else:
             self.refuse("version", f"Speak the subprotocol {ev.SUBPROTOCOL}.", CloseCode.VERSION)
-            return
-        self.send(ev.Hello(protocol=ev.SUBPROTOCOL, heartbeat_s=HEARTBEAT_S, server_time=time.time()))
 
-    def heard(self) -> None:
-        """The peer sent some bytes, of whatever meaning."""
+    def heard(self, what: Heard) -> None:
+        """Answer one thing the client sent."""
         self._heard = self._clock()
-
-    def handle(self, raw: str | bytes) -> None:
-        """Answer one message of the client."""
         if self.closing:
             return
-        if not self._allowance.spend():
-            self.refuse("limited", "Too many messages.", CloseCode.LIMITED, retryable=True)
-            return
+        match what:
+            case Leaving(code=code):
+                self.close(code)
+            case Broken(code=code, reason=reason):
+                self.refuse("bad_message", f"This is {reason}.", code)
+            case _ if not self._allowance.spend():
+                self.refuse("limited", "Too many messages.", CloseCode.LIMITED, retryable=True)
+            case Pinged(payload=payload):
+                self.outbox.offer(frames.pong(payload), droppable=True)
+            case Said(text=text, binary=binary):
+                self._said(text, binary)
+
+    def _said(self, text: str, binary: bool) -> None:
         try:
-            message = ev.decode_client(raw) if isinstance(raw, str) else None
+            message = None if binary else ev.decode_client(text)
         except msgspec.DecodeError:
             message = None
         match message:
-            case ev.Subscribe():
-                self._subscribe(message)
-            case ev.Unsubscribe(battle=battle):
-                self._unsubscribe(battle)
+            case ev.Subscribe() | ev.Unsubscribe():
+                self._wishes.append(message)
+                self.kick()
             case ev.Ping(n=n):
                 self.send(ev.Pong(n=n))
             case ev.Pong():
@@ -100,31 +114,36 @@ class Connection:
             case _:
                 self.refuse("bad_message", "This message is not understood.", CloseCode.BAD_MESSAGE)
 
-    def _subscribe(self, wish: ev.Subscribe) -> None:
-        if self._owner is None:
-            self.refuse("session", "There is no session; reload the page.", CloseCode.SESSION, battle=wish.battle)
-            return
-        try:
-            allowed = self._authority.allows(wish.battle, self._owner)
-        except (RedisError, SQLAlchemyError) as error:
-            self._give_up(error)
-            return
-        if not allowed:
-            text = "There is no such battle of yours."
-            self.refuse("unknown_battle", text, CloseCode.UNKNOWN, battle=wish.battle)
-            return
+    def _grant(self, wish: ev.Subscribe | ev.Unsubscribe) -> None:
         self._unsubscribe(wish.battle)
+        if isinstance(wish, ev.Unsubscribe) or not self._may_follow(wish.battle):
+            return
+        known = wish.epoch is not None and len(wish.epoch) <= MAX_EPOCH_CHARS
         follower = BattleFollower(
-            wish.battle, self._authority, self.outbox, self.kick, epoch=wish.epoch, after=wish.after
+            wish.battle, self._authority, self.outbox, self.kick, epoch=wish.epoch if known else None, after=wish.after
         )
         with self._lock:
-            full = len(self._followers) >= MAX_BATTLES
-            if not full:
+            taken = len(self._followers) < MAX_BATTLES and not self.closing
+            if taken:
                 self._followers[wish.battle] = follower
-        if full:
+        if taken:
+            self._hub.follow(wish.battle, follower)
+        else:
             self.refuse("limited", "Too many battles on one socket.", CloseCode.LIMITED, retryable=True)
-            return
-        self._hub.follow(wish.battle, follower)
+
+    def _may_follow(self, battle: str) -> bool:
+        owner, only = self._visitor.owner, self._visitor.only
+        if owner is None:
+            self.refuse("session", "There is no session; reload the page.", CloseCode.SESSION, battle=battle)
+        elif only is not None and battle != only:
+            text = "The ticket of this socket is for another battle."
+            self.refuse("forbidden", text, CloseCode.FORBIDDEN, battle=battle)
+        elif not self._authority.allows(battle, owner):
+            text = "There is no such battle of yours."
+            self.refuse("unknown_battle", text, CloseCode.UNKNOWN, battle=battle)
+        else:
+            return True
+        return False
 
     def _unsubscribe(self, battle: str) -> None:
         with self._lock:
@@ -135,27 +154,22 @@ class Connection:
     # ── what we say ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def send(self, message: msgspec.Struct) -> None:
-        """Queue one message about this connection."""
+        """Send or queue one message about this connection."""
         self.outbox.offer(frames.text(ev.encode(message)))
-        self.kick()
 
     def refuse(
         self, code: str, message: str, close_code: int, *, battle: str | None = None, retryable: bool = False
     ) -> None:
         """Say why, then close."""
-        self.send(ev.Error(code=code, message=message, retryable=retryable, battle=battle))
-        self.close(close_code, code)
+        if not self.closing:
+            self.send(ev.Error(code=code, message=message, retryable=retryable, battle=battle))
+            self.close(close_code, code)
 
     def close(self, code: int, reason: str = "", *, drop_queued: bool = False) -> None:
-        """Begin the end: a close frame after what is queued; the peer has :data:`LINGER_S` to answer it."""
+        """Begin the end: a close frame after what is queued; the peer has :data:`LINGER_S` to go."""
         if self._closing_since is None:
             self._closing_since = self._clock()
             self.outbox.finish(frames.close(code, reason), drop_queued=drop_queued)
-            self.kick()
-
-    def linger(self) -> None:
-        """Somebody else sent the close frame; the peer has as long to answer it."""
-        self._closing_since = self._closing_since or self._clock()
 
     @property
     def closing(self) -> bool:
@@ -171,6 +185,7 @@ class Connection:
         self.outbox.dead = True
         with self._lock:
             followers, self._followers = self._followers, {}
+            self._closing_since = self._closing_since or self._clock()
         for battle, follower in followers.items():
             self._hub.leave(battle, follower)
 
@@ -197,54 +212,50 @@ class Connection:
         heard_nothing = now - max(self._heard, self._pinged) >= HEARTBEAT_S
         return said_nothing or heard_nothing
 
-    # ── the pump ─────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── what takes time ──────────────────────────────────────────────────────────────────────────────────────────
 
     def kick(self) -> None:
-        """Have somebody pump if there is anything to pump; a socket at rest has no thread."""
+        """Have somebody do what there is to do; a socket at rest, or one that takes no bytes, occupies nobody."""
         with self._lock:
-            if self._pumping or not self._work_waits():
+            if self._busy or self._next() is None:
                 return
-            self._pumping = True
-        self._spawn(self._pump)
+            self._busy = True
+        self._spawn(self._work)
 
-    def _work_waits(self) -> bool:
-        if self.outbox.dead:
-            return False
-        behind = not self.closing and any(f.is_behind for f in self._followers.values())
-        return behind or self.outbox.pending
+    def _next(self) -> Callable[[], None] | None:
+        if self.outbox.dead or self.closing:
+            return None
+        if self._wishes:
+            return self._grant_next
+        if self.outbox.pending:
+            return None
+        return next((f.catch_up for f in self._followers.values() if f.is_behind), None)
 
-    def _pump(self) -> None:
+    def _grant_next(self) -> None:
+        self._grant(self._wishes.popleft())
+
+    def _work(self) -> None:
         while True:
             with self._lock:
-                if not self._work_waits():
-                    self._pumping = False
+                step = self._next()
+                if step is None:
+                    self._busy = False
                     return
-                behind = [] if self.closing else [f for f in self._followers.values() if f.is_behind]
             try:
-                self._pump_once(behind)
+                step()
             except UnknownBattle:
                 self.refuse("unknown_battle", "There is no such battle of yours.", CloseCode.UNKNOWN)
             except (RedisError, SQLAlchemyError) as error:
                 self._give_up(error)
+            except Exception:
+                log.exception("a socket is sent away")
+                self._give_up(None)
 
-    def _pump_once(self, behind: list[BattleFollower]) -> None:
-        if self.outbox.pending:
-            self.outbox.wait_writable(1.0)
-            self.outbox.flush()
-            return
-        for follower in behind:
-            follower.catch_up()
-            if self.outbox.pending:
-                return
-
-    def _give_up(self, error: Exception) -> None:
-        log.warning("a socket is sent away: %s", type(error).__name__)
+    def _give_up(self, error: Exception | None) -> None:
+        if error is not None:
+            log.warning("a socket is sent away: %s", type(error).__name__)
         with self._lock:
             followers, self._followers = self._followers, {}
         for battle, follower in followers.items():
             self._hub.leave(battle, follower)
         self.refuse("unavailable", "Try again in a moment.", CloseCode.OVERLOAD, retryable=True)
-
-
-def _spawn(work: Callable[[], None]) -> None:
-    threading.Thread(target=work, name="live-pump", daemon=True).start()

@@ -1,20 +1,18 @@
-"""One battle on one socket: a cursor into the battle's log.
+"""One battle on one line (a websocket or an event stream): a cursor into the battle's log.
 
 The cursor is the only state. Announcements that directly continue it are passed on; anything else (the beginning, a
-gap, a full outbox, a new epoch) makes the follower *behind*, and whoever pumps the socket calls :meth:`catch_up`,
+gap, a full outbox, a new epoch) makes the follower *behind*, and whoever looks after the line calls :meth:`catch_up`,
 which reads the log after the cursor and tells it in one message. No announcement is ever kept in memory.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
-from web.live import frames
-from web.live.outbox import Outbox
+from web.live.hub import Announced
 from worker.contract import events as ev
 from worker.contract.channel import Frame
 from worker.contract.events import BattleView
@@ -34,23 +32,37 @@ class Authority(Protocol):
         """``(view, epoch, seq)``; epoch empty without a log."""
 
 
+class Sink(Protocol):
+    """Where a follower's words go; ``lock`` guards its cursor too, so that order and cursor cannot disagree."""
+
+    lock: Any
+
+    @property
+    def pending(self) -> bool: ...
+
+    def tell(self, told: Announced) -> bool: ...
+
+    def retell(self, message: msgspec.Struct, epoch: str, seq: int) -> None: ...
+
+
 class BattleFollower:
-    """``pump`` is called, from any thread, when :meth:`catch_up` is due or ``outbox`` holds something back."""
+    """``pump`` is called, from any thread, when :meth:`catch_up` is due."""
+
+    __slots__ = ("_epoch", "_greeted", "_live", "_log", "_missed", "_pump", "_seq", "_sink", "battle")
 
     def __init__(
         self,
         battle: str,
         log: Authority,
-        outbox: Outbox,
+        sink: Sink,
         pump: Callable[[], None],
         epoch: str | None = None,
         after: int | None = None,
     ) -> None:
         self.battle = battle
         self._log = log
-        self._outbox = outbox
+        self._sink = sink
         self._pump = pump
-        self._lock = threading.Lock()
         self._epoch = epoch if after is not None else None
         self._seq = after or 0
         self._greeted = False
@@ -62,37 +74,36 @@ class BattleFollower:
         return self._missed and not self._live
 
     def subscribed(self) -> None:
-        with self._lock:
+        with self._sink.lock:
             self._live, self._missed = False, True
         self._pump()
 
-    def announced(self, epoch: str, seq: int, frame: bytes) -> None:
-        with self._lock:
+    def announced(self, told: Announced) -> None:
+        with self._sink.lock:
             if not self._live:
                 self._missed = True
                 return
-            if epoch == self._epoch and seq <= self._seq:
-                return
-            next_in_line = epoch == self._epoch and seq == self._seq + 1
-            if next_in_line and self._outbox.offer(frame, droppable=True):
-                self._seq = seq
-            else:
-                self._live, self._missed = False, True
-        if self._missed or self._outbox.pending:
-            self._pump()
+            if told.epoch == self._epoch:
+                if told.seq == self._seq + 1 and self._sink.tell(told):
+                    self._seq = told.seq
+                    return
+                if told.seq <= self._seq:
+                    return
+            self._live, self._missed = False, True
+        self._pump()
 
     def catch_up(self) -> None:
         """Tell what the client lacks, in one message; live again when nothing was announced meanwhile."""
-        with self._lock:
+        with self._sink.lock:
             self._missed = False
         messages, epoch, seq = self._lacking()
-        with self._lock:
+        with self._sink.lock:
             for message in messages:
-                self._outbox.offer(frames.text(ev.encode(message)))
+                self._sink.retell(message, epoch, seq)
             self._epoch, self._seq, self._greeted = epoch, seq, True
             self._live = not self._missed
 
-    def _lacking(self) -> tuple[list[msgspec.Struct], str | None, int]:
+    def _lacking(self) -> tuple[list[msgspec.Struct], str, int]:
         if self._epoch is not None:
             epoch, entries, newest = self._log.after(self.battle, self._seq)
             continues = not entries or entries[0].seq == self._seq + 1

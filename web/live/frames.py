@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-_TEXT, _CLOSE, _PING = 0x81, 0x88, 0x89
+_TEXT, _CLOSE, _PING, _PONG = 0x81, 0x88, 0x89, 0x8A
 
 
 def text(payload: bytes) -> bytes:
@@ -16,6 +16,11 @@ def close(code: int, reason: str = "") -> bytes:
     """The frame that begins the end; ``reason`` is cut to what a control frame holds."""
     payload = struct.pack("!H", code) + reason.encode()[:123].decode(errors="ignore").encode()
     return _head(_CLOSE, len(payload)) + payload
+
+
+def pong(payload: bytes) -> bytes:
+    """The answer to a peer's ping, with what it said (125 bytes at most)."""
+    return _head(_PONG, len(payload)) + payload
 
 
 PING = bytes((_PING, 0))

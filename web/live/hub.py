@@ -11,6 +11,7 @@ import logging
 import random
 import threading
 import time
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import redis
@@ -23,7 +24,23 @@ log = logging.getLogger(__name__)
 
 PING_AFTER_S = 15.0
 DEAD_AFTER_S = 30.0
+TURN_S = 0.005
+"""After this long without a pause everybody else of the process gets a turn: the line may never run dry."""
 _PREFIX = channel_key("")
+
+
+@dataclass(slots=True)
+class Announced:
+    """One stored event, made ready once for all who follow its battle.
+
+    ``raw``: its JSON; ``frame``: the same as a websocket frame; ``at``: when it came, of the monotonic clock.
+    """
+
+    epoch: str
+    seq: int
+    raw: bytes
+    frame: bytes
+    at: float
 
 
 class Follower(Protocol):
@@ -32,8 +49,8 @@ class Follower(Protocol):
     def subscribed(self) -> None:
         """From now on every announcement arrives; whatever was published before is in the log."""
 
-    def announced(self, epoch: str, seq: int, frame: bytes) -> None:
-        """One stored event, as a websocket frame."""
+    def announced(self, told: Announced) -> None:
+        """One stored event."""
 
 
 class Hub:
@@ -122,8 +139,7 @@ class Hub:
             try:
                 connection = self._connect()
                 failures = 0
-                while not self._stopped.is_set():
-                    self._dispatch(connection.read_response())
+                self._listen(connection)
             except (RedisError, OSError) as error:
                 if self._stopped.is_set():
                     return
@@ -134,6 +150,14 @@ class Hub:
                 self._drop()
             failures += 1
             self._stopped.wait(min(0.1 * 2**failures, 5.0) * random.uniform(0.5, 1.0))  # noqa: S311
+
+    def _listen(self, connection: Any) -> None:
+        turn = time.monotonic()
+        while not self._stopped.is_set():
+            self._dispatch(connection.read_response())
+            if self._heard - turn > TURN_S:
+                time.sleep(0)
+                turn = time.monotonic()
 
     def _connect(self) -> Any:
         connection: Any = self._pool.make_connection()
@@ -160,9 +184,9 @@ class Hub:
         battle = channel.decode().removeprefix(_PREFIX) if isinstance(channel, bytes) else ""
         if kind == b"message":
             frame = parse_announcement(data)
-            encoded = frames.text(frame.raw)
+            told = Announced(frame.epoch, frame.seq, frame.raw, frames.text(frame.raw), self._heard)
             for follower in self._of(battle):
-                follower.announced(frame.epoch, frame.seq, encoded)
+                follower.announced(told)
         elif kind == b"subscribe":
             with self._lock:
                 group = self._of(battle)

@@ -1,78 +1,122 @@
-"""``/ws``: the handshake, the reading loop, and the one thread that looks after all sockets of the process.
+"""``/ws``: the handshake, and the socket that is left when it is done.
 
-simple-websocket reads and parses; it never gets to write by itself: its socket is wrapped, so that what it says (pongs,
-close replies) goes through the same outbox as everything else. Its own ``send`` would cut frames short under gevent.
+flask-sock and simple-websocket shake hands. Then the socket is taken from the server that accepted it (our own
+descriptor of the same connection) and the request ends: no stack, no request context, no thread stays with an idle
+socket. The reactor says when there is something to read; wsproto takes it apart; all writing goes through the outbox,
+since simple-websocket's own ``send`` would cut frames short under gevent.
 """
 
 from __future__ import annotations
 
-import logging
-import random
+import contextlib
+import os
 import socket
 import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from flask import Flask, request
+from flask import Flask, g, request
 from flask_sock import Sock
-from wsproto.connection import ConnectionState
-from wsproto.events import CloseConnection
-from wsproto.utilities import RemoteProtocolError
+from gevent import monkey
 
-from web.arena import views
-from web.errors import Busy, CrossOrigin, UnknownBattle
+from web.errors import ArenaError, CrossOrigin, TooManyConnections
+from web.live import tickets
 from web.live.connection import Connection
-from web.live.hub import Hub
+from web.live.house import House
+from web.live.inbound import Inbound
 from web.live.outbox import Outbox
-from web.security import current_owner, same_site
-from worker.contract import channel
-from worker.contract.channel import Frame
-from worker.contract.events import SUBPROTOCOL, BattleView
+from web.live.visitor import Visitor
+from web.security import client_address, current_owner, same_site
+from worker.contract.events import SUBPROTOCOL, CloseCode
 
 if TYPE_CHECKING:
     from web.context import Arena
 
-log = logging.getLogger(__name__)
-
 PATH = "/ws"
-MAX_MESSAGE_BYTES = 64 * 1024
-RECEIVE_BYTES = 4096
+RECEIVE_BYTES = 16 * 1024
 KERNEL_BYTES = 128 * 1024
 _SOCKET_KEYS = ("gunicorn.socket", "werkzeug.socket")
 
 
-class Wire:
-    """The connection's socket as simple-websocket sees it: reads are the socket's, writes go to the outbox."""
+class SocketLine:
+    """A websocket after its handshake. ``ended`` is set when it is gone."""
 
-    def __init__(self, sock: Any) -> None:
+    __slots__ = ("_house", "_inbound", "_sock", "_visitor", "connection", "fd", "gone")
+
+    def __init__(self, sock: Any, house: House, visitor: Visitor) -> None:
+        """``sock``: a non-blocking socket of the kernel's own kind, and nobody else's."""
         self._sock = sock
-        self.outbox = Outbox(sock)
+        self._house = house
+        self._visitor = visitor
+        self._inbound = Inbound()
+        self.fd: int = sock.fileno()
+        self.gone: Callable[[], None] = lambda: None
+        outbox = Outbox(sock, watch=self._watch)
+        self.connection = Connection(outbox, house.hub, house.authority, visitor, spawn=house.crew)
 
-    def send(self, data: bytes) -> int:
-        self.outbox.offer(bytes(data))
-        return len(data)
+    def begin(self, agreed: bool) -> None:
+        """Be counted and watched; greet, or say why not."""
+        self._house.reactor.add(self)
+        try:
+            self._house.enter(self, self._visitor)
+        except ArenaError as refusal:
+            self._house.see_out(self)
+            limited = isinstance(refusal, TooManyConnections)
+            code, close = ("limited", CloseCode.LIMITED) if limited else ("no_room", CloseCode.OVERLOAD)
+            self.connection.refuse(code, refusal.detail, close, retryable=True)
+        else:
+            self.connection.greet(agreed)
 
-    def recv(self, size: int) -> bytes:
-        received: bytes = self._sock.recv(size)
-        return received
+    def readable(self) -> bool:
+        try:
+            data = self._sock.recv(RECEIVE_BYTES)
+        except (BlockingIOError, InterruptedError):
+            return True
+        except OSError:
+            return False
+        if not data:
+            return False
+        if not self.connection.closing:  # after our close frame nothing counts but that the peer goes
+            for heard in self._inbound.feed(data):
+                self.connection.heard(heard)
+                if self.connection.closing:
+                    break
+        return True
 
-    def fileno(self) -> int:
-        number: int = self._sock.fileno()
-        return number
+    def writable(self) -> None:
+        self.connection.outbox.flush()
+        self.connection.kick()
 
-    def close(self) -> None:
-        """The server that accepted the socket closes it."""
+    def tick(self) -> None:
+        self.connection.tick()
+
+    def goodbye(self, reconnect_after_ms: int) -> None:
+        self.connection.goodbye(reconnect_after_ms)
+
+    def ended(self) -> None:
+        self.connection.release()
+        self._house.leave(self, self._visitor)
+        self._sock.close()
+        self.gone()
+
+    def _watch(self, wanted: bool) -> None:
+        self._house.reactor.writing(self.fd, wanted)
 
 
-def wire(sock: Any) -> Wire:
-    """A wire over an accepted socket, with a bound on what the kernel holds back for a reader that stalls."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BYTES)
-    return Wire(sock)
+def own(sock: Any) -> Any:
+    """Our own non-blocking descriptor of an accepted connection, with a bound on what the kernel holds back for a
+    reader that stalls. The server may close its own without consequence."""
+    plain = monkey.get_original("socket", "socket")
+    mine = plain(fileno=os.dup(sock.fileno()))
+    mine.setblocking(False)
+    mine.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BYTES)
+    with contextlib.suppress(OSError):  # not on a unix socket
+        mine.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return mine
 
 
 class _NoThread:
-    """simple-websocket wants a thread to read in; the request's own greenlet reads instead, at half the memory."""
+    """simple-websocket wants a thread to read in; the reactor reads instead."""
 
     name = ""
 
@@ -83,145 +127,41 @@ class _NoThread:
         """Nothing to start."""
 
 
-class Live:
-    """All sockets of this process."""
-
-    def __init__(self, arena: Arena) -> None:
-        self._arena = arena
-        self.hub = Hub(arena.settings.redis_url)
-        self.authority = ArenaAuthority(arena)
-        self._lock = threading.Lock()
-        self._open: set[Connection] = set()
-        self._keeper: threading.Thread | None = None
-        self._stopping = threading.Event()
-
-    def check_room(self) -> None:
-        """Raises Busy when this process holds as many sockets as it may, or is going away."""
-        if self._stopping.is_set() or len(self._open) >= self._arena.settings.max_sockets:
-            raise Busy("Too many connections.", retry_after_s=5)
-
-    def serve(self, ws: Any, owner: str | None) -> None:
-        """Converse until either side ends it."""
-        wire: Wire = ws.sock
-        connection = Connection(wire.outbox, self.hub, self.authority, owner)
-        with self._lock:
-            self._open.add(connection)
-            if self._keeper is None:
-                self._keeper = threading.Thread(target=self._keep, name="live-keeper", daemon=True)
-                self._keeper.start()
-        try:
-            connection.greet(ws.subprotocol == SUBPROTOCOL)
-            _read(ws, wire, connection)
-        finally:
-            with self._lock:
-                self._open.discard(connection)
-            connection.release()
-
-    def shutdown(self) -> None:
-        """Tell every socket to come back elsewhere in a moment, spread out so that they do not come all at once."""
-        self._stopping.set()
-        with self._lock:
-            leaving = list(self._open)
-        for connection in leaving:
-            connection.goodbye(reconnect_after_ms=random.randint(300, 3000))  # noqa: S311
-
-    def _keep(self) -> None:
-        while True:
-            time.sleep(1.0)
-            with self._lock:
-                everybody = list(self._open)
-            for connection in everybody:
-                connection.tick()
-            self.hub.tick()
+def _visitor(arena: Arena) -> Visitor:
+    """Who opens this socket. Raises CrossOrigin or BadTicket."""
+    address = client_address(request, arena.settings)
+    ticket = tickets.presented(request)
+    if ticket is not None:
+        return tickets.redeem(arena.redis, ticket, address)
+    if not same_site(request.headers, request.host, arena.settings.origins):
+        raise CrossOrigin()
+    return Visitor(current_owner(), address)
 
 
-class ArenaAuthority:
-    """The log and the battles of this arena."""
-
-    def __init__(self, arena: Arena) -> None:
-        self._arena = arena
-
-    def allows(self, battle: str, owner: str) -> bool:
-        try:
-            self._arena.db.read(lambda s: views.owned(s, battle, owner))
-        except UnknownBattle:
-            return False
-        return True
-
-    def after(self, battle: str, seq: int) -> tuple[str | None, Sequence[Frame], int]:
-        epoch, entries = channel.read_log(self._arena.redis, battle, seq)
-        if entries:
-            return epoch, entries, entries[-1].seq
-        newest = self._arena.redis.hget(channel.meta_key(battle), "seq")
-        return epoch, entries, int(newest or 0)
-
-    def snapshot(self, battle: str) -> tuple[BattleView, str, int]:
-        now = views.current(self._arena.db, self._arena.redis, self._arena.catalog, battle)
-        return now.view, now.epoch, now.seq
-
-
-def _read(ws: Any, wire: Wire, connection: Connection) -> None:
-    """Feed what arrives to the parser and its messages to the connection, until one of the three has enough."""
-    while ws.connected and not wire.outbox.dead:
-        try:
-            data = wire.recv(RECEIVE_BYTES)
-        except OSError:
-            return
-        if not data:
-            return
-        connection.heard()
-        try:
-            ws.ws.receive_data(data)
-            ws.connected = ws._handle_events()
-        except RemoteProtocolError:
-            return
-        messages, ws.input_buffer[:] = list(ws.input_buffer), []
-        for message in messages:
-            connection.handle(message)
-    if ws.ws.state is ConnectionState.LOCAL_CLOSING:
-        _hear_out(ws.ws, wire, connection)
-
-
-def _hear_out(parser: Any, wire: Wire, connection: Connection) -> None:
-    """simple-websocket refused a message: read on until the peer agrees, or its unread bytes would undo our close."""
-    connection.linger()
-    try:
-        while data := wire.recv(RECEIVE_BYTES):
-            parser.receive_data(data)
-            if any(isinstance(event, CloseConnection) for event in parser.events()):
-                return
-    except (OSError, RemoteProtocolError):
-        return
-
-
-def init_app(app: Flask, arena: Arena) -> None:
+def init_app(app: Flask, arena: Arena, house: House) -> None:
     """Register the route and its preconditions."""
-    app.config["SOCK_SERVER_OPTIONS"] = {
-        "subprotocols": [SUBPROTOCOL],
-        "receive_bytes": RECEIVE_BYTES,
-        "max_message_size": MAX_MESSAGE_BYTES,
-        "thread_class": _NoThread,
-    }
-    live = Live(arena)
-    app.extensions["arena_live"] = live
+    app.config["SOCK_SERVER_OPTIONS"] = {"subprotocols": [SUBPROTOCOL], "thread_class": _NoThread}
     sock = Sock(app)
 
     @app.before_request
     def before_upgrade() -> None:
         if request.path != PATH or "websocket" not in request.headers.get("Upgrade", "").lower():
             return
-        if not same_site(request.headers, request.host, arena.settings.origins):
-            raise CrossOrigin()
-        live.check_room()
+        house.check_open()
+        g.visitor = _visitor(arena)
         # Compressing costs six times the memory and more than half the throughput per socket.
         request.environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
-        for key in _SOCKET_KEYS:
-            if key in request.environ:
-                request.environ[key] = wire(request.environ[key])
 
     @sock.route(PATH, endpoint="live_follow")  # type: ignore[untyped-decorator]
     def follow(ws: Any) -> None:
-        live.serve(ws, current_owner())
+        line = SocketLine(own(ws.sock), house, g.visitor)
+        gone = threading.Event()
+        if ws.mode != "gunicorn":  # other servers shut the connection down when the request ends
+            line.gone = gone.set
+        line.begin(ws.subprotocol == SUBPROTOCOL)
+        ws.connected = False  # so that flask-sock does not close it
+        if ws.mode != "gunicorn":
+            gone.wait()
 
     view: Any = app.view_functions["live_follow"]
     view._spec = {"hide": True}  # OpenAPI has no words for websockets

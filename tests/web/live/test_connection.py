@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,9 +17,13 @@ from wsproto.connection import ConnectionType
 from wsproto.events import CloseConnection, TextMessage
 
 from web.live import connection as connection_module
+from web.live import frames
+from web.live import outbox as outbox_module
 from web.live.connection import Connection
-from web.live.hub import Hub
+from web.live.hub import Announced, Hub
+from web.live.inbound import Fragment, Heard, Leaving, Pinged, Said
 from web.live.outbox import Outbox
+from web.live.visitor import Visitor
 from worker.contract import channel
 from worker.contract import events as ev
 from worker.contract.channel import Frame
@@ -54,8 +59,8 @@ class Wire:
                 self.closed = (event.code, event.reason)
         return taken
 
-    def shutdown(self, _how: int) -> None:
-        self.shut = True
+    def shutdown(self, how: int) -> None:
+        self.shut = self.shut or how == socket.SHUT_RDWR
 
 
 class DirectHub(Hub):
@@ -95,35 +100,51 @@ class RealLog:
 class Side:
     """A connection with everything around it within reach."""
 
-    def __init__(self, client: redis.Redis, owner: str | None = "me", room: float = float("inf")) -> None:
+    def __init__(
+        self, client: redis.Redis, owner: str | None = "me", room: float = float("inf"), only: str | None = None
+    ) -> None:
         self.now = 100.0
         self.wire = Wire(room)
         self.hub = DirectHub()
         self.log = RealLog(client)
         self.redis = client
-        self.jobs: list[Callable[[], None]] = []
-        self.box = Outbox(self.wire, clock=lambda: self.now)
-        self.box.wait_writable = lambda _timeout: self.jobs.append(lambda: None)  # type: ignore[method-assign]
+        self.watched: list[bool] = []
+        self.box = Outbox(self.wire, watch=self.watched.append, clock=lambda: self.now)
         self.connection = Connection(
-            self.box, self.hub, self.log, owner, clock=lambda: self.now, spawn=lambda work: work()
+            self.box,
+            self.hub,
+            self.log,
+            Visitor(owner, "192.0.2.1", only),
+            clock=lambda: self.now,
+            spawn=lambda work: work(),
         )
 
     def say(self, message: Any) -> None:
-        self.connection.handle(message if isinstance(message, (str, bytes)) else json.dumps(message))
+        if isinstance(message, bytes):
+            self.hear(Said("", binary=True))
+        else:
+            self.hear(Said(message if isinstance(message, str) else json.dumps(message)))
+
+    def hear(self, what: Heard) -> None:
+        self.connection.heard(what)
+
+    def writable(self) -> None:
+        """As the reactor does when the socket takes bytes again."""
+        self.box.flush()
+        self.connection.kick()
 
     def publish(self, *events: Any, battle: str = MINE, announce: bool = True) -> None:
         _, before = channel.read_log(self.redis, battle)
         channel.publish(self.redis, battle, events)
         if announce:
-            _, frames = channel.read_log(self.redis, battle, len(before))
-            self.announce(*frames, battle=battle)
+            _, entries = channel.read_log(self.redis, battle, len(before))
+            self.announce(*entries, battle=battle)
 
-    def announce(self, *frames: Frame, battle: str = MINE) -> None:
-        from web.live import frames as encoder
-
-        for frame in frames:
+    def announce(self, *entries: Frame, battle: str = MINE) -> None:
+        for entry in entries:
+            told = Announced(entry.epoch, entry.seq, entry.raw, frames.text(entry.raw), self.now)
             for follower in list(self.hub.followers.get(battle, ())):
-                follower.announced(frame.epoch, frame.seq, encoder.text(frame.raw))
+                follower.announced(told)
 
     @property
     def types(self) -> list[str]:
@@ -186,8 +207,8 @@ def test_a_cursor_that_is_not_of_this_log_gets_a_snapshot(begun: Side, cursor: d
 
 def test_what_was_sent_is_not_sent_again(begun: Side) -> None:
     begun.say({"type": "subscribe", "battle": MINE})
-    _, frames = channel.read_log(begun.redis, MINE)
-    begun.announce(*frames)
+    _, entries = channel.read_log(begun.redis, MINE)
+    begun.announce(*entries)
     assert begun.types == ["snapshot"]
 
 
@@ -232,6 +253,59 @@ def test_without_a_session_nothing_can_be_followed(redis_client: redis.Redis) ->
     side = Side(redis_client, owner=None)
     side.say({"type": "subscribe", "battle": MINE})
     assert side.wire.closed == (4501, "session")
+
+
+def test_a_ticket_is_for_its_battle_only(redis_client: redis.Redis) -> None:
+    side = Side(redis_client, only=MINE)
+    side.publish(ev.TurnStarted(1, "Why?"))
+    side.say({"type": "subscribe", "battle": MINE})
+    assert side.types == ["snapshot"]
+    side.say({"type": "subscribe", "battle": f"{MINE}-too"})
+    assert side.wire.closed == (4503, "forbidden")
+
+
+def test_an_epoch_too_long_to_be_one_of_ours_gets_a_snapshot(begun: Side) -> None:
+    begun.say({"type": "subscribe", "battle": MINE, "epoch": "e" * 60_000, "after": 3})
+    assert begun.types == ["snapshot"]
+
+
+def test_ping_frames_are_answered_but_a_flood_of_them_is_not(redis_client: redis.Redis) -> None:
+    side = Side(redis_client, room=0)
+    for _ in range(50):
+        side.hear(Pinged(b"x" * 125))
+    assert side.box._bytes <= 50 * 127
+    for _ in range(5000):
+        side.hear(Pinged(b"x" * 125))
+    assert side.box._bytes < 8000
+    side.wire.room = float("inf")
+    side.writable()
+    assert side.wire.closed == (4029, "limited")
+
+
+def test_a_client_that_closes_is_answered_with_its_own_code(side: Side) -> None:
+    side.hear(Leaving(1000))
+    side.hear(Said('{"type": "ping"}'))
+    assert (side.types, side.wire.closed) == ([], (1000, ""))
+
+
+def test_a_socket_that_takes_nothing_occupies_nobody_and_holds_a_bounded_amount(redis_client: redis.Redis) -> None:
+    """However much is published: what it lacks stays in the log, and it comes merged once there is room."""
+    side = Side(redis_client)
+    side.publish(ev.TurnStarted(1, "Why?"))
+    side.say({"type": "subscribe", "battle": MINE})
+    side.wire.room = 0
+    at_work: list[Callable[[], None]] = []
+    side.connection._spawn = at_work.append
+    for n in range(400):
+        side.publish(ev.SideDelta("a", f"{n} " * 200))
+    assert at_work == [], "nobody is at work for a socket that is stuck"
+    assert side.box._bytes <= outbox_module.LIMIT_BYTES
+    side.connection._spawn = lambda work: work()
+    side.wire.room = float("inf")
+    side.writable()
+    assert side.types[-1] == "batch"
+    told = "".join(e["text"] for m in side.wire.messages[1:] for e in m.get("events", [m]))
+    assert told == "".join(f"{n} " * 200 for n in range(400))
 
 
 def test_ping_is_answered(side: Side) -> None:
@@ -297,7 +371,7 @@ def test_a_listener_to_a_long_stream_is_asked_whether_it_is_there(side: Side) ->
 
 def test_a_peer_that_is_silent_even_to_pings_is_gone(side: Side) -> None:
     side.now += 59
-    side.connection.heard()
+    side.hear(Fragment())
     side.now += 60
     side.connection.tick()
     assert side.wire.closed is None
@@ -311,15 +385,18 @@ def test_a_peer_that_is_silent_even_to_pings_is_gone(side: Side) -> None:
 
 def test_a_reader_that_takes_nothing_for_ten_seconds_is_sent_away(redis_client: redis.Redis) -> None:
     side = Side(redis_client, room=20)
-    side.box.wait_writable = _stop  # type: ignore[method-assign]
-    with pytest.raises(StopPumpingError):
-        side.connection.greet(agreed=True)
-    side.now += 10.5
-    side.connection.heard()
+    side.connection.greet(agreed=True)
+    assert side.watched == [True]
+    side.now += 9.5
+    side.hear(Fragment())
+    side.connection.tick()
+    assert not side.connection.closing
+    side.now += 1
     side.connection.tick()
     side.wire.room = 10_000
-    side.box.flush()
-    assert side.wire.closed == (4008, "too slow")
+    side.writable()
+    assert (side.types, side.wire.closed) == (["hello"], (4008, "too slow"))
+    assert side.watched == [True, False]
 
 
 def test_going_away_says_when_to_come_back(side: Side) -> None:
@@ -334,14 +411,6 @@ def test_release_leaves_every_battle(begun: Side) -> None:
     begun.say({"type": "subscribe", "battle": MINE})
     begun.connection.release()
     assert begun.hub.followers[MINE] == []
-
-
-class StopPumpingError(Exception):
-    """Ends a pump that would wait for ever."""
-
-
-def _stop(_timeout: float) -> None:
-    raise StopPumpingError
 
 
 STEPS = st.lists(
@@ -361,32 +430,19 @@ def test_however_slow_the_reader_and_whatever_is_lost_the_text_is_whole_and_noth
 ) -> None:
     redis_client.flushall()
     side = Side(redis_client, room=500)
-    queued: list[Callable[[], None]] = []
     side.box._limit = 300
-    side.box.wait_writable = _stop  # type: ignore[method-assign]
-
-    def pump(work: Callable[[], None]) -> None:
-        try:
-            work()
-        except StopPumpingError:
-            queued.append(work)
-
-    side.connection._spawn = pump
     side.publish(ev.TurnStarted(1, "Why?"))
     side.say({"type": "subscribe", "battle": MINE})
     for what, one, text in [*steps, ("publish", "a", "end")]:
         if what == "room":
             side.wire.room += one
-            if queued:
-                pump(queued.pop())
+            side.writable()
         else:
             side.publish(ev.SideDelta(one, text), announce=what == "publish")
     side.wire.room = float("inf")
-    side.box.wait_writable = lambda _timeout: None  # type: ignore[method-assign]
-    for work in queued:
-        work()
-    _, frames = channel.read_log(redis_client, MINE)
-    expected = fold_all(f.event for f in frames)
+    side.writable()
+    _, entries = channel.read_log(redis_client, MINE)
+    expected = fold_all(e.event for e in entries)
     view, last = ev.BattleView(), 0
     for message in side.wire.messages:
         if message["type"] == "snapshot":
@@ -399,4 +455,4 @@ def test_however_slow_the_reader_and_whatever_is_lost_the_text_is_whole_and_noth
             assert message["seq"] == last + 1
             view, last = fold_all([ev.decode_event(json.dumps(message))], view), message["seq"]
     assert view == expected
-    assert last == frames[-1].seq
+    assert last == entries[-1].seq

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from web.live.hub import Hub
+from web.live.hub import Announced, Hub
 from worker.contract import channel
 from worker.contract.events import SideDelta
 
@@ -24,8 +24,8 @@ class Ear:
     def subscribed(self) -> None:
         self.heard.put("subscribed")
 
-    def announced(self, epoch: str, seq: int, frame: bytes) -> None:
-        self.heard.put(seq)
+    def announced(self, told: Announced) -> None:
+        self.heard.put(told.seq)
 
     def next(self) -> str | int:
         return self.heard.get(timeout=PATIENCE_S)

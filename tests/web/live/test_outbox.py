@@ -15,6 +15,7 @@ FRAME = b"x" * 1000
 def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
     """Our end, with a small buffer, and the peer's."""
     ours, theirs = socket.socketpair()
+    ours.setblocking(False)
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
     yield ours, theirs
     ours.close()
@@ -113,6 +114,27 @@ def test_a_broken_socket_takes_nothing_more(pair: tuple[socket.socket, socket.so
         assert not box.pending
     assert box.dead
     assert not box.offer(FRAME)
+
+
+def test_the_last_frame_ends_the_peers_reading(pair: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = pair
+    Outbox(ours).finish(b"END")
+    assert (theirs.recv(10), theirs.recv(10)) == (b"END", b"")
+    full = Outbox(ours)
+    assert not full.offer(b"too late")
+
+
+def test_it_asks_to_be_told_when_there_is_room_and_only_then(pair: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = pair
+    asked: list[bool] = []
+    box = Outbox(ours, watch=asked.append)
+    box.offer(b"fits")
+    assert asked == []
+    fill(box)
+    box.offer(FRAME)
+    assert asked == [True]
+    drain(theirs, box)
+    assert asked == [True, False]
 
 
 def test_aborting_wakes_the_reader(pair: tuple[socket.socket, socket.socket]) -> None:

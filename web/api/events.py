@@ -1,0 +1,85 @@
+"""``/api/battles/<id>/events`` and ``/ticket``: other ways to watch a battle than one's own page's websocket."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, cast
+
+from apiflask import APIBlueprint
+from flask import Response, current_app, request
+
+from web.api.schemas import TicketOut
+from web.arena import views
+from web.context import arena
+from web.errors import CrossOrigin
+from web.live import stream, tickets
+from web.live.house import House
+from web.live.socket import PATH
+from web.live.visitor import Visitor
+from web.security import client_address, current_owner, same_site
+
+bp = APIBlueprint("events", __name__, url_prefix="/api/battles", tag="Battles")
+
+_STREAM: Any = {
+    "description": "Server-sent events; `id` is `<epoch>:<seq>`, `data` one message as it goes over the websocket",
+    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+}
+_REFUSED: Any = {
+    204: "The battle is over and `Last-Event-ID` has all of it",
+    403: "From another site",
+    404: "No such battle of yours",
+    429: "Too many connections",
+    503: "No room, or going away",
+}
+
+
+@bp.get("/<battle_id>/events")
+@bp.doc(responses={200: _STREAM, **_REFUSED})
+def follow(battle_id: str) -> Response:
+    """A battle of yours as server-sent events, from `Last-Event-ID` on.
+
+    Ends after `battle.failed`, `battle.cancelled` or `battle.revealed`; a battle that waits for its vote stays open.
+    """
+    context, owner = arena(), current_owner()
+    if not same_site(request.headers, request.host, context.settings.origins):
+        raise CrossOrigin()
+    context.db.read(lambda s: views.owned(s, battle_id, owner))
+    after = stream.cursor(request.headers.get("Last-Event-ID"))
+    if after is not None:
+        now = views.current(context.db, context.redis, context.catalog, battle_id)
+        if (now.epoch, now.seq) == after and stream.is_over(now.view):
+            return Response(status=204)
+    house = cast(House, current_app.extensions["arena_live"])
+    visitor = Visitor(owner, client_address(request, context.settings))
+    opened = stream.EventStream(house, visitor, battle_id, after, request.environ.get("gunicorn.socket"))
+    house.enter(opened, visitor, stream=True)
+    headers = {"X-Accel-Buffering": "no", "Cache-Control": "no-store, no-transform"}
+    return Response(_Body(opened), content_type="text/event-stream", headers=headers)
+
+
+class _Body:
+    """Closed by the server whatever happens, also when not a byte of it was asked for."""
+
+    def __init__(self, opened: stream.EventStream) -> None:
+        self._opened = opened
+        self._pieces = iter(opened)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._pieces
+
+    def close(self) -> None:
+        self._opened.close()
+
+
+@bp.post("/<battle_id>/ticket")
+@bp.output(TicketOut, status_code=201)
+@bp.doc(responses={403: "From another site", 429: "Too many tickets"})
+def ticket(battle_id: str) -> dict[str, Any]:
+    """A one-time ticket with which a page of any origin may open one websocket that watches this battle of yours.
+
+    Offer it as a subprotocol, `ticket.<ticket>` beside `arena.v1`, or as the query parameter `ticket`.
+    """
+    context, owner = arena(), current_owner()
+    battle = context.db.read(lambda s: views.owned(s, battle_id, owner))
+    issued = tickets.issue(context.redis, battle.owner, battle_id)
+    return {"ticket": issued, "expires_in_s": tickets.TTL_S, "ws": PATH}

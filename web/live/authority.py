@@ -1,0 +1,40 @@
+"""The log and the battles of this arena, as those who follow need them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from web.arena import views
+from web.errors import UnknownBattle
+from worker.contract import channel
+from worker.contract.channel import Frame
+from worker.contract.events import BattleView
+
+if TYPE_CHECKING:
+    from web.context import Arena
+
+
+class ArenaAuthority:
+    """See :class:`web.live.follow.Authority`."""
+
+    def __init__(self, arena: Arena) -> None:
+        self._arena = arena
+
+    def allows(self, battle: str, owner: str) -> bool:
+        try:
+            self._arena.db.read(lambda s: views.owned(s, battle, owner))
+        except UnknownBattle:
+            return False
+        return True
+
+    def after(self, battle: str, seq: int) -> tuple[str | None, Sequence[Frame], int]:
+        epoch, entries = channel.read_log(self._arena.redis, battle, seq)
+        if entries:
+            return epoch, entries, entries[-1].seq
+        newest = self._arena.redis.hget(channel.meta_key(battle), "seq")
+        return epoch, entries, int(newest or 0)
+
+    def snapshot(self, battle: str) -> tuple[BattleView, str, int]:
+        now = views.current(self._arena.db, self._arena.redis, self._arena.catalog, battle)
+        return now.view, now.epoch, now.seq

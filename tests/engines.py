@@ -25,7 +25,7 @@ real = [
 
 SMALLEST = "minimind2-small"
 HELLO = (Message("user", "Say hello."),)
-LIMIT_S = 240
+LIMIT_S = 300
 
 
 def spec(model: str = SMALLEST) -> ModelSpec:

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from tests.engines import HELLO, engine_processes, order, pieces, real, spec, with_engines
+from tests.engines import HELLO, engine_processes, loaded, order, pieces, real, spec, with_engines
 from tests.real import models_dir
 from worker.contract.jobs import Message, Sampling
+from worker.engines import EngineOrder
 from worker.engines.arguments import gpu_share
 from worker.engines.prompting import sampling_params
 from worker.engines.vllm import VllmEngine
@@ -87,16 +88,34 @@ def test_an_engine_process_that_is_killed_ends_its_answers_and_its_engine() -> N
     assert engine_processes() == []
 
 
+def engines_of_vllm() -> int:
+    from vllm.v1.engine.async_llm import AsyncLLM
+
+    gc.collect()
+    return sum(isinstance(o, AsyncLLM) for o in gc.get_objects())
+
+
 def test_an_unloaded_engine_leaves_nothing_of_vllm_behind() -> None:
     """What is left would stay for the worker's life, one per load, and complain when the interpreter ends."""
-    from vllm.v1.engine.async_llm import AsyncLLM
 
     async def body(engine: VllmEngine) -> None:
         await pieces(engine, max_tokens=4)
+        assert engines_of_vllm() == 1
 
     with_engines(body)
-    gc.collect()
-    assert not [o for o in gc.get_objects() if isinstance(o, AsyncLLM)]
+    assert engines_of_vllm() == 0
+
+
+def test_an_engine_that_cannot_come_up_says_so_and_leaves_nothing_behind() -> None:
+    async def go() -> None:
+        async with loaded(EngineOrder(spec(), kv_bytes=2**20)):
+            raise AssertionError("it loaded, with a cache too small for one answer")
+
+    with pytest.raises(LoadError, match=f"^{spec().id}: ") as refused:
+        asyncio.run(go())
+    assert "\n" not in str(refused.value)
+    assert engine_processes() == []
+    assert engines_of_vllm() == 0
 
 
 def test_a_load_that_is_cut_short_leaves_no_process() -> None:

@@ -68,9 +68,9 @@ def run(args: Any) -> tuple[str, list[Row]]:
     world = World(args.models, args.fit, args.seats, load_s=args.load_s, unload_s=args.unload_s)
     battles = args.battles or 600
     rows: list[Row] = []
-    with _workers() as workers:
+    with workers() as processes:
         for utilisation in args.utilisation:
-            found = partial(outcomes, world, battles, args.seeds, utilisation, each=workers.map)
+            found = partial(outcomes, world, battles, args.seeds, utilisation, each=processes.map)
             ours = found(OURS)
             for name in OTHERS:
                 rows += compared(f"{utilisation:g} against {name}", ours, found(name))
@@ -78,7 +78,7 @@ def run(args: Any) -> tuple[str, list[Row]]:
         if args.plot:
             from ops.bench.chart import drawn
 
-            args.plot.write_text(drawn(world, battles, partial(outcomes, each=workers.map)))
+            args.plot.write_text(drawn(world, battles, partial(outcomes, each=processes.map)))
     return described(world, battles), rows
 
 
@@ -90,13 +90,20 @@ def outcomes(
 
 
 def _outcome(world: World, battles: int, utilisation: float, name: str, seed: int) -> Outcome:
+    return simulate(world, arrivals(world, battles, utilisation, seed), contender(world, name))
+
+
+def contender(world: World, name: str) -> Decide:
+    """What decides for ``name``: the real plan for ours, or one of ``OTHERS``."""
+
     def ours(state: PoolState, waiting: Sequence[Waiter], now: float) -> Plan:
         return plan(state, waiting, NO_LIMIT, now, world.rules)
 
-    return simulate(world, arrivals(world, battles, utilisation, seed), ours if name == OURS else OTHERS[name])
+    return ours if name == OURS else OTHERS[name]
 
 
-def _workers() -> ProcessPoolExecutor:
+def workers() -> ProcessPoolExecutor:
+    """One process per core, none of them forked from a process that may have threads."""
     return ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn"))
 
 

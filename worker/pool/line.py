@@ -1,11 +1,11 @@
 """Who waits for what, for how long at most, and whether one more may be promised the same.
 
 The promise: every admitted job starts within ``max_wait + drain limit + one switch of its whole pair``. Jobs for the
-same models form a group. Served one after the other, earliest deadline first, each group costs a *step*: the drain of
-the engines in its way, the moves that bring up what no group before it could have left in memory, and the rounds its
-jobs need because an engine seats only so many. What is left of its deadline after its own step and those before it is
-a group's slack. A newcomer who would leave anybody too little is refused at once; while everybody has some, memory
-stays where it serves most; when the least of it is gone, the line is served in order whatever else is going on.
+same models form a group. Served one after the other, earliest deadline first, each group costs a *step* (steps.py): the
+drain of the engines in its way, the moves that bring up what no group before it could have left in memory, and the
+rounds its jobs need because an engine seats only so many. What is left of its deadline after its own step and those
+before it is a group's slack. A newcomer who would leave anybody too little is refused at once; while everybody has
+some, memory stays where it serves most; when the least of it is gone, the line is served in order, come what may.
 
 A drain is reckoned at the longest answer seen lately; of many rounds all but one at the average answer, since nobody
 is refused for a run of longest answers that never comes. Where answers turn out longer, the slack falls further, and
@@ -18,24 +18,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from worker.memory import NOTHING
+from worker.pool import steps
 from worker.pool.states import EngineState, EngineView, PoolState, Rules, Waiter
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Jobs that wait for the same models, in order of arrival."""
-
-    models: frozenset[str]
-    jobs: tuple[Waiter, ...]
-
-    @property
-    def oldest(self) -> float:
-        return min(w.since for w in self.jobs)
-
-    def waited(self, now: float) -> float:
-        """Their waiting, summed: job-seconds."""
-        return sum(now - w.since for w in self.jobs)
+from worker.pool.steps import Group as Group
+from worker.pool.steps import local, switch_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,26 +48,15 @@ def in_line(state: PoolState, waiting: Sequence[Group]) -> list[Group]:
     return sorted(waiting, key=lambda g: (g.models != state.switching, g.oldest + switch_s(state, g.models)))
 
 
-def local(state: PoolState, models: Iterable[str]) -> list[EngineView]:
-    """Those of ``models`` that need memory here, by id."""
-    return [e for m in sorted(models) if not (e := state.engines[m]).elsewhere]
-
-
-def switch_s(state: PoolState, models: Iterable[str]) -> float:
-    """Seconds, as measured, to put other engines away and bring all of ``models`` up from nothing."""
-    up = local(state, models)
-    away = sorted((_away_s(e) for e in state.engines.values()), reverse=True)
-    return _load_s(up) + sum(away[: len(up)])
+def pinned_out(state: PoolState) -> list[EngineView]:
+    """Pinned engines that are owed a place in memory, by id."""
+    out = [e for e in state.engines.values() if e.pinned and not e.retiring and not state.can_answer(e.model)]
+    return sorted(out, key=lambda e: e.model)
 
 
 def bound_s(state: PoolState, models: Iterable[str], rules: Rules) -> float:
     """Longest time a job for ``models`` may wait, from the moment it was admitted."""
     return rules.max_wait_s + rules.drain_limit_s + switch_s(state, models)
-
-
-def seats(state: PoolState, models: Iterable[str]) -> int:
-    """Jobs all of ``models`` can serve together."""
-    return max(min((state.engines[m].seats for m in models), default=1), 1)
 
 
 def slack_s(
@@ -110,25 +85,13 @@ def haste(state: PoolState, waiting: Sequence[Group], now: float, rules: Rules) 
     return part
 
 
-def drain_s(state: PoolState, rules: Rules) -> float:
-    """What the drain of busy engines is reckoned to take."""
-    return min(state.answer_s, rules.drain_limit_s)
-
-
-def round_s(state: PoolState, rules: Rules) -> float:
-    """For how long a battle is reckoned to keep a seat from the next one."""
-    return min(state.typical_s, drain_s(state, rules))
-
-
 # ── the reckoning ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _reckoned(
     state: PoolState, waiting: Sequence[Group], now: float, rules: Rules, first: Group | None
 ) -> list[_Reckoned]:
-    order = in_line(state, waiting)
-    if first is not None:
-        order.sort(key=lambda g: g.models != first.models)
+    order = _order(state, waiting, first)
     begun = bool(order) and order[0].models == state.switching
     # What sleeps may have to go for good; each engine that is put away below is reckoned to be woken or to go too.
     moves = state.move_left_s + sum(e.costs.unload_s for e in state.engines.values() if e.state is EngineState.SLEEPING)
@@ -137,91 +100,26 @@ def _reckoned(
     found = []
     for place, group in enumerate(order):
         if begun and place == 0:
-            step, wait = _rest(state, group, now, rules)
+            step, wait = steps.rest(state, group, now, rules)
         else:
             left_there = [*up, *(g.models for g in order if g is not group)]
-            step, wait = _moves_s(state, group, left_there), _answers_s(state, group, rules)
+            step, wait = steps.whole(state, group, left_there, rules)
         moves += step
         answers += wait
-        found.append(_Reckoned(group.oldest + bound_s(state, group.models, rules) - now, moves, answers))
+        if group.jobs:
+            found.append(_Reckoned(group.oldest + bound_s(state, group.models, rules) - now, moves, answers))
     return found
 
 
-def _moves_s(state: PoolState, group: Group, left_there: Iterable[frozenset[str]]) -> float:
-    """The moves of a whole step. What is in memory before it is one of ``left_there``, whichever helps least."""
-    engines = local(state, group.models)
-    found = [[e for e in engines if e.model in there] for there in left_there]
-    kept_s = min((_load_s(kept) for kept in found), default=0.0)
-    kept = min((len(kept) for kept in found), default=0)
-    remote = (e for m in group.models if (e := state.engines[m]).elsewhere and not e.usable)
-    others = [e for e in state.engines.values() if e.model not in group.models and not e.elsewhere]
-    away = _goes_s(state, others, state.capacity - kept, len(engines) - kept)
-    return _load_s(engines) - kept_s + _load_s(remote) + away
-
-
-def _answers_s(state: PoolState, group: Group, rules: Rules) -> float:
-    return drain_s(state, rules) + _rounds_s(state, group, [], rules)
-
-
-def _rest(state: PoolState, group: Group, now: float, rules: Rules) -> tuple[float, float]:
-    """Moves and answers that remain of the step of the group memory turns to already."""
-    here = [state.engines[m] for m in sorted(group.models) if state.can_answer(m)]
-    missing = [state.engines[m] for m in sorted(group.models) if not state.can_answer(m)]
-    if not missing:
-        return 0.0, max(_rounds_s(state, group, _taken(state, group, e, now), rules) for e in here)
-    others = [e for e in state.engines.values() if e.resident and e.model not in group.models]
-    away = _goes_s(state, [e for e in others if not e.pinned and e.model != state.moving], state.capacity, len(missing))
-    coming = [e for e in missing if e.model == state.moving and not e.usable and e.state is not EngineState.STOPPING]
-    moves = _load_s(e for e in missing if e not in coming) + away
-    drain = drain_s(state, rules)
-    waits = [drain - (now - e.since) for e in others if e.state is EngineState.DRAINING and e.leases]
-    for e in here:
-        if e.state is not EngineState.DRAINING:
-            waits.append(drain)  # others may still take its seats
-        else:
-            waits += [drain - age for age in _taken(state, group, e, now)[: len(group.jobs)]]
-    return moves, max([0.0, *waits]) + _rounds_s(state, group, [], rules)
-
-
-def _taken(state: PoolState, group: Group, engine: EngineView, now: float) -> list[float]:
-    """Of the seats ``group`` can use together, those taken: for how long since nobody else could, longest first."""
-    taken = max(seats(state, group.models) - (engine.seats - engine.leases), 0)
-    if engine.state is not EngineState.DRAINING:
-        return [0.0] * taken
-    kept = [now - max(held.since, engine.since) for held in state.leases if engine.model in held.models]
-    return sorted(kept or [now - engine.since] * engine.leases, reverse=True)[:taken]
-
-
-def _rounds_s(state: PoolState, group: Group, taken: Sequence[float], rules: Rules) -> float:
-    """Until the last job has a seat, of which some have been ``taken`` for these times, longest first."""
-    at_once = seats(state, group.models)
-    drain, typical = drain_s(state, rules), round_s(state, rules)
-    rounds, place = divmod(len(group.jobs) - 1, at_once)
-    left = [0.0] * (at_once - len(taken)) + [max(drain - age, 0.0) for age in taken]
-    longest = rounds * drain + left[place]
-    done = (at_once - len(taken)) * typical + sum(min(age, typical) for age in taken)
-    return min(longest, max(drain + ((len(group.jobs) - 1) * typical - done) / at_once, 0.0))
-
-
-def _goes_s(state: PoolState, others: Sequence[EngineView], most: int, places: int) -> float:
-    """Putting others away: one for each of ``places``, or up to ``most`` where bytes decide and not only places."""
-    if places <= 0:
-        return 0.0
-    by_size = any(e.footprint.resident != NOTHING for e in state.engines.values())
-    costs = sorted((_away_s(e) + (e.costs.unload_s if _may_sleep(e) else 0.0) for e in others), reverse=True)
-    return sum(costs[: max(most, places) if by_size else places])
-
-
-def _load_s(engines: Iterable[EngineView]) -> float:
-    return sum(max(e.costs.load_s, e.costs.wake_s) if _may_sleep(e) else e.costs.load_s for e in engines)
-
-
-def _away_s(engine: EngineView) -> float:
-    return max(engine.costs.unload_s, engine.costs.sleep_s) if _may_sleep(engine) else engine.costs.unload_s
-
-
-def _may_sleep(engine: EngineView) -> bool:
-    return engine.footprint.l1 is not None or engine.footprint.l2 is not None
+def _order(state: PoolState, waiting: Sequence[Group], first: Group | None) -> list[Group]:
+    """What memory turns to, in order. Pinned engines that are out come before everything that has not begun."""
+    order = in_line(state, waiting)
+    if first is not None:
+        order.sort(key=lambda g: g.models != first.models)
+    ahead = [g for g in order[:1] if first is not None or g.models == state.switching]
+    pins = [Group(frozenset((e.model,)), ()) for e in pinned_out(state)]
+    pins.sort(key=lambda g: g.models != state.switching)
+    return [*ahead, *pins, *order[len(ahead) :]]
 
 
 # ── expectations ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from worker.memory import Bytes
-from worker.pool import line, room
-from worker.pool.line import Group
+from worker.pool import line, room, steps
 from worker.pool.states import EngineState, EngineView, Held, PoolState, Rules, Waiter
+from worker.pool.steps import Group
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def whose(
             found = _take(state, begun, ledgers, now, due=True, hard=hard)
             if found is not None:
                 return found
-    if (pinned := _pinned_out(state, ledgers, now)) is not None:
+    if (pinned := _pinned_out(state, ledgers, now, hard=pressed)) is not None:
         return pinned
     if pressed:
         takes = (_take(state, g, ledgers, now, due=True, hard=True) for g in line.in_line(state, blocked))
@@ -76,12 +76,12 @@ def _still_pressed(state: PoolState, waiting: Sequence[Group], begun: Group, now
     return kept and line.slack_s(anew, waiting, now, rules, first=begun) <= line.least_s(rules)
 
 
-def _pinned_out(state: PoolState, ledgers: Bytes, now: float) -> Turn | None:
+def _pinned_out(state: PoolState, ledgers: Bytes, now: float, *, hard: bool) -> Turn | None:
     """A pinned engine that is not in memory is owed its place before anybody else's turn."""
-    out = [e for e in state.engines.values() if e.pinned and not e.usable and not e.retiring and e.failed_until <= now]
-    for engine in sorted(out, key=lambda e: e.model):
-        if (victims := room.leave_for(state, ledgers, {engine.model}, now)) is not None:
-            return Turn(frozenset((engine.model,)), tuple(victims), True)
+    for engine in line.pinned_out(state):
+        victims = room.leave_for(state, ledgers, {engine.model}, now)
+        if engine.failed_until <= now and victims is not None:
+            return Turn(frozenset((engine.model,)), tuple(victims), True, hard)
     return None
 
 
@@ -122,7 +122,7 @@ def _pays(
     wanted = {m for w in startable for m in w.models}
     if not any(v.leases or v.model in wanted for v in victims):
         return True
-    up = sum(e.bring_s for e in line.local(state, group.models))
+    up = sum(e.bring_s for e in steps.local(state, group.models))
     drain = state.typical_s if any(v.leases for v in victims) else 0.0
     cost = drain + up + sum(min(v.costs.unload_s, v.costs.sleep_s) for v in victims)
     stay = cost * (rules.stay if backlog else 1.0)
@@ -140,11 +140,11 @@ def preempted(
         return frozenset(), ()
     pace = _pace(state, turn, blocked, now, rules)
     way = {v.model for v in turn.victims} | {m for m in turn.models if state.engines[m].retiring}
-    limit = rules.drain_limit_s if pace is None else min(pace * line.drain_s(state, rules), rules.drain_limit_s)
+    limit = rules.drain_limit_s if pace is None else min(pace * steps.drain_s(state, rules), rules.drain_limit_s)
     over = frozenset(
         m for m in way if (e := state.engines[m]).state is EngineState.DRAINING and e.leases and now - e.since >= limit
     )
-    return over, () if pace is None else _seats_taken(state, turn, blocked, pace * line.round_s(state, rules), now)
+    return over, () if pace is None else _seats_taken(state, turn, blocked, pace * steps.round_s(state, rules), now)
 
 
 def _pace(state: PoolState, turn: Turn, blocked: Sequence[Waiter], now: float, rules: Rules) -> float | None:

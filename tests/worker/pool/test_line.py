@@ -75,6 +75,25 @@ def test_while_others_may_still_take_the_seats_of_a_kept_engine_a_drain_is_kept_
     assert slack(state, jobs("ac")) == slack(changed(state, "a", state=DRAINING), jobs("ac")) - 10
 
 
+def test_an_engine_that_is_leaving_must_still_be_brought_back() -> None:
+    state = changed(pool("a", switching=AC, moving="c", move_left_s=1.0), "a", state=DRAINING)
+    loading, stopping = changed(state, "c", state=EngineState.LOADING), changed(state, "c", state=EngineState.STOPPING)
+    falling_asleep = changed(state, "c", state=DRAINING)
+    assert slack(loading, jobs("ac")) == BOUND - 1
+    assert slack(stopping, jobs("ac")) == slack(falling_asleep, jobs("ac")) == BOUND - 1 - 10
+
+
+def test_a_pinned_engine_that_is_out_of_memory_is_reckoned_to_come_first() -> None:
+    state = pool("ab", capacity=3)
+    out = changed(state, "d", pinned=True)
+    assert slack(out, jobs("ac")) == slack(state, jobs("ac")) - (10 + 10 + 1) - (10 + 1), "a may go for it"
+    assert slack(changed(out, "d", state=EngineState.FAILED, failed_until=9.0), jobs("ac")) == slack(out, jobs("ac"))
+    begun = replace(out, switching=AC)
+    assert slack(begun, jobs("ac")) > slack(out, jobs("ac")), "but not before a switch that has begun"
+    assert slack(changed(out, "d", state=EngineState.READY), jobs("ac")) == slack(state, jobs("ac"))
+    assert slack(out, []) == float("inf")
+
+
 def test_seats_are_reckoned_by_how_long_each_has_been_kept() -> None:
     state = changed(pool("ab", switching=frozenset("ab")), "ab", state=DRAINING)
     full = held(held(state, "ab", 1, since=-5.0), "ab", 3, since=0.0)

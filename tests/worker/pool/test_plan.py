@@ -200,6 +200,15 @@ def test_what_a_promise_keeps_stays_kept_while_the_turn_goes_well() -> None:
     assert decide(kept, waiting, at + 4).draining == {"a", "b"}
 
 
+def test_a_group_whose_first_jobs_start_is_still_pressed_for_the_rest_of_them() -> None:
+    landed = replace(changed(pool("ab"), "ab", state=DRAINING), switching=AB)
+    waiting = [*jobs("ab", 30), *jobs("cd")]
+    at = slack(landed, waiting)
+    first = decide(landed, waiting, at)
+    assert len(first.grant) == 4
+    assert first.switching == AB, "dropped now it would have to be begun anew, and there is no time for that"
+
+
 def test_an_engine_over_capacity_drains_and_goes() -> None:
     crowded = held(pool("abc", capacity=2), "ab", 1)
     crowded = held(crowded, "c", 2)

@@ -12,6 +12,7 @@ from celery import Celery, bootsteps
 from celery.signals import worker_shutting_down
 from celery.worker import components
 
+from worker.contract import delivery
 from worker.contract.brokers import broker_url
 from worker.contract.jobs import QUEUE_BATTLES, QUEUE_RECORDS, private
 from worker.errors import SettingsError
@@ -30,10 +31,12 @@ try:
     _settings = WorkerSettings.from_env()
 except SettingsError as error:
     raise SystemExit(f"worker: {error}") from None
+delivery.install(_settings.redis_url)
 
 app.conf.update(
     broker_url=broker_url(_settings.redis_url),
     broker_connection_retry_on_startup=True,
+    broker_connection_max_retries=None,
     broker_transport_options={
         "visibility_timeout": _settings.visibility_timeout_s,
         "priority_steps": [0, 3, 6, 9],
@@ -66,6 +69,7 @@ class RuntimeStep(bootsteps.StartStopStep):  # type: ignore[misc]
     def start(self, worker: Any) -> None:
         from worker.engines import engine_factory, strays
         from worker.metrics import Metrics
+        from worker.report import generating
         from worker.runtime import Runtime
 
         strays.reap()  # before memory is counted
@@ -78,7 +82,7 @@ class RuntimeStep(bootsteps.StartStopStep):  # type: ignore[misc]
         worker_shutting_down.connect(lambda **_: runtime.leave(), weak=False)
         runtime.start()
         metrics.watch(
-            running=lambda: runtime.on_loop(lambda: runtime.pool.serving),
+            running=lambda: runtime.on_loop(lambda: generating(runtime.pool)),
             waiting=lambda: runtime.on_loop(lambda: runtime.pool.waiting),
         )
 

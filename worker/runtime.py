@@ -34,9 +34,9 @@ from worker.errors import AdminError
 from worker.models.fitting import Fit
 from worker.pool.learnt import LearntSizes, first_to_load
 from worker.pool.meter import Meter, NoMeter
-from worker.pool.outlook import outlook
 from worker.pool.pool import Pool
-from worker.pool.states import EngineState, Rules
+from worker.pool.states import Rules
+from worker.report import report_of
 from worker.settings import WorkerSettings
 
 log = logging.getLogger(__name__)
@@ -283,46 +283,13 @@ class Runtime:
         self._preloaded = self._preloaded or self.pool.settled
         return self._preloaded and not self._leaving and not self.drain.on
 
-    def residency(self) -> residency.Residency:
-        """What this worker tells the rest of the arena."""
-        pool = self.pool
-        now = pool.clock()
-        catalog = pool.slots.catalog
-        state = pool.state()
-        here = {m: e for m in catalog.ids if (e := state.engines.get(catalog.engine_of(m))) is not None}
-        ahead = outlook(state, pool.queue(), pool.ledgers, now, pool.rules, here, catalog.engine_of)
-
-        def having(*states: EngineState) -> tuple[str, ...]:
-            return tuple(sorted(m for m, e in here.items() if e.state in states))
-
-        return residency.Residency(
-            worker=self.name,
-            at=time.time(),
-            accepting=self.accepting,
-            capacity=pool.capacity,
-            models=tuple(here),
-            ready=having(EngineState.READY, EngineState.DRAINING),
-            loading=having(EngineState.STARTING, EngineState.LOADING, EngineState.WAKING, EngineState.VERIFYING),
-            sleeping=having(EngineState.SLEEPING),
-            failed={
-                m: e.why
-                for m, e in here.items()
-                if e.state is EngineState.FAILED and e.failed_until - now > pool.rules.patience_s
-            },
-            running=len({job.removesuffix(".a").removesuffix(".b") for job in pool.leased}),
-            waiting=pool.waiting,
-            queue_bound=self.settings.queue_bound,
-            eta_s=min(ahead.eta.values(), default=None),
-            eta={residency.pair_key(*pair): s for pair, s in ahead.eta.items()},
-            refuses={residency.pair_key(*pair): s for pair, s in ahead.refuses.items()},
-        )
-
     async def _report_always(self) -> None:
         while True:
             self._changed.clear()
             try:
                 await holding.report(self._redis, self.name, list(self.running))
-                await residency.report(self._redis, self.residency())
+                report = report_of(self.pool, self.name, self.accepting)
+                await residency.report(self._redis, report)
             except (RedisConnectionError, RedisTimeoutError):
                 log.warning("cannot report to Redis; trying again")
             with contextlib.suppress(TimeoutError):

@@ -75,7 +75,7 @@ def test_a_battle_always_ends_and_leaves_nothing_behind(
         stage.pool.rules = replace(stage.pool.rules, queue_bound=100)
         stage.cast.speak_up()
         result = await running
-        assert stage.leases == stage.pool.waiting == stage.pool.serving == 0
+        assert stage.leases == stage.pool.waiting == len(stage.pool.leased) == 0
         async with stage.pool.lease("after", ["ant"]), asyncio.timeout(5):
             pass
         return result

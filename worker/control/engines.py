@@ -7,6 +7,7 @@ from typing import Any
 from worker.control.words import raw, seconds, sizes
 from worker.models.measured import Measurement
 from worker.pool.slots import Slot
+from worker.report import generating
 from worker.runtime import Runtime
 
 _COSTS = ("load_s", "unload_s", "sleep_s", "wake_s")
@@ -19,7 +20,7 @@ def engine_facts(runtime: Runtime) -> dict[str, Any]:
     return {
         "capacity": pool.capacity,
         "accepting": runtime.accepting,
-        "running": pool.serving,
+        "running": generating(pool),
         "waiting": pool.waiting,
         "engines": {model: _facts(slot, measurement(runtime, slot), now) for model, slot in pool.slots.items()},
     }

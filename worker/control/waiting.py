@@ -8,6 +8,7 @@ from typing import Any
 from worker.control.words import seconds, step, together
 from worker.pool import line
 from worker.pool.states import Load, Plan, PoolState, Refusal, Wake
+from worker.report import generating
 from worker.runtime import Runtime
 
 
@@ -19,7 +20,7 @@ def queue_facts(runtime: Runtime) -> dict[str, Any]:
     slack = line.slack_s(state, groups, now, rules)
     return {
         "waiting": pool.waiting,
-        "running": pool.serving,
+        "running": generating(pool),
         "bound": rules.queue_bound,
         "oldest_s": seconds(max((now - g.oldest for g in groups), default=0.0)),
         "slack_s": seconds(slack),

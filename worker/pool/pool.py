@@ -175,10 +175,6 @@ class Pool:
         return sum(w.open for w in self._waiting.values())
 
     @property
-    def serving(self) -> int:
-        return len(self._leases)
-
-    @property
     def leased(self) -> tuple[str, ...]:
         """Jobs that hold a lease."""
         return tuple(self._leases)

@@ -113,7 +113,7 @@ def test_drain_stops_reading_and_resume_reads_the_same_queues_again(operator: Op
     assert operator.ended(asked)["detail"] == "every battle has ended; the worker is idle"
     assert operator.consumer.asked == [("cancel", "battles")]
     assert operator("engines")["accepting"] is False
-    assert operator.runtime.residency().accepting is False
+    assert operator.runtime.accepting is False
     assert operator("drain")["error"] == (
         "this worker has drained already; take battles again with: celery -A worker control resume"
     )
@@ -128,7 +128,7 @@ def test_drain_works_while_the_broker_is_away(operator: Operator) -> None:
     operator.settled()
     operator.consumer.task_consumer = None
     assert "ok" in operator("drain")
-    assert operator.runtime.residency().accepting is False
+    assert operator.runtime.accepting is False
 
 
 def test_a_battle_that_arrives_while_draining_goes_back_to_the_queue(operator: Operator) -> None:

@@ -7,6 +7,7 @@ import pytest
 from tests.processes import wait_for
 from tests.worker.control.conftest import CATALOG, VLLM, Operator, entry
 from worker.errors import ModelUnavailable
+from worker.report import report_of
 
 LARGE = VLLM.replace("200MiB", "9GiB")
 
@@ -30,7 +31,7 @@ def test_a_new_model_can_be_loaded_at_once(operator: Operator) -> None:
     operator.catalog.write_text(CATALOG + entry("fox"))
     assert operator("reload_catalog")["ok"].startswith("added fox")
     assert operator.ended(operator("load", model="fox"))["state"] == "done"
-    assert "fox" in operator.runtime.residency().models
+    assert "fox" in report_of(operator.runtime.pool, "", True).models
 
 
 def test_a_model_that_went_serves_its_battle_to_the_end_and_leaves(operator: Operator) -> None:
@@ -43,7 +44,7 @@ def test_a_model_that_went_serves_its_battle_to_the_end_and_leaves(operator: Ope
     assert operator.hand.last("ant").alive
     for command in ("load", "pin", "unload"):
         assert "has left the catalog" in operator(command, model="ant")["error"]
-    assert "ant" not in operator.runtime.residency().models
+    assert "ant" not in report_of(operator.runtime.pool, "", True).models
     operator.release(over)
     wait_for("ant to be gone", lambda: "ant" not in operator("engines")["engines"])
     assert operator.hand.last("ant").unloads == 1

@@ -4,89 +4,34 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
-import socket as sockets
-import struct
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 import redis
 import websocket
 
 from ops.client import Client
-from tests.processes import Process, free_port, running, wait_for
+from tests.sockets import HANDSHAKE, Web, close_code, handshake, read_whole, receive, subscribe, told, web_process
 from tests.web import helpers
-from web.migrate import upgrade
 from worker.contract import channel
 from worker.contract import events as ev
 
 WORDS = "word " * 50
-HANDSHAKE = ["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13"]
 
 
 @pytest.fixture(scope="module")
-def web(redis_url: str, tmp_path_factory: pytest.TempPathFactory, repo_root: Path) -> Iterator[tuple[Process, str]]:
-    folder = Path(tmp_path_factory.mktemp("web"))
-    upgrade(f"sqlite:///{folder / 'arena.sqlite3'}")
-    port = free_port()
-    env = {
-        "ARENA_REDIS_URL": redis_url,
-        "ARENA_DATA_DIR": str(folder),
-        "ARENA_CATALOG": str(repo_root / "ops/catalogs/echo.toml"),
-        "ARENA_BIND": f"127.0.0.1:{port}",
-    }
-    command = [sys.executable, "-m", "gunicorn", "-c", "ops/gunicorn.conf.py", "web:create_app()"]
-    process = Process("web", command, env, folder)
-    with running(process):
-        url = f"http://127.0.0.1:{port}"
-        wait_for("gunicorn", lambda: _listens(port), process=process)
-        yield process, url
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-def _listens(port: int) -> bool:
-    with sockets.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+def web(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
+    with web_process(redis_url, Path(tmp_path_factory.mktemp("web"))) as made:
+        yield made
 
 
 @pytest.fixture
-def client(web: tuple[Process, str], redis_client: redis.Redis) -> Client:
+def client(web: Web, redis_client: redis.Redis) -> Client:
     helpers.report_worker(redis_client)
-    return Client(web[1])
-
-
-def subscribe(socket: websocket.WebSocket, battle: str, **cursor: Any) -> None:
-    socket.send(json.dumps({"type": "subscribe", "battle": battle, **cursor}))
-
-
-def receive(socket: websocket.WebSocket, kind: str) -> dict[str, Any]:
-    """The next message of that type."""
-    while True:
-        message: dict[str, Any] = json.loads(socket.recv())
-        if message["type"] == kind:
-            return message
-
-
-def close_code(socket: websocket.WebSocket) -> int:
-    """Read to the end and return the server's code."""
-    while True:
-        opcode, data = socket.recv_data()
-        if opcode == websocket.ABNF.OPCODE_CLOSE:
-            return int(struct.unpack("!H", data[:2])[0])
-
-
-def handshake(url: str, *head: str) -> str:
-    """The first line of the answer to an upgrade with these headers."""
-    host = url.removeprefix("http://")
-    lines = ["GET /ws HTTP/1.1", f"Host: {host}", "Upgrade: websocket", "Connection: Upgrade", *head, "", ""]
-    with sockets.create_connection(("127.0.0.1", int(host.split(":")[1])), timeout=10) as raw:
-        raw.sendall("\r\n".join(lines).encode())
-        return raw.recv(4096).split(b"\r\n")[0].decode()
+    return Client(web.url)
 
 
 def test_a_tab_that_comes_back_has_everything_once(client: Client, redis_client: redis.Redis) -> None:
@@ -104,8 +49,7 @@ def test_a_tab_that_comes_back_has_everything_once(client: Client, redis_client:
     batch = receive(again, "batch")
     assert (batch["n"], batch["events"]) == (2, [{"type": "side.delta", "side": "a", "text": "two three "}])
     channel.publish(redis_client, battle, [ev.SideDelta("a", "four")], 1)
-    assert (delta := receive(again, "side.delta"))["seq"] == batch["seq"] + 1
-    assert delta["text"] == "four"
+    assert told(json.loads(again.recv())) == (batch["seq"] + 1, "four")
     again.shutdown()
 
 
@@ -123,22 +67,6 @@ def test_many_sockets_share_one_subscriber_and_each_gets_every_word(client: Clie
         text = "".join(receive(socket, "side.delta")["text"] for _ in range(40))
         assert text == "".join(f"{battle}:{n} " for n in range(40))
         socket.shutdown()
-
-
-def read_whole(socket: websocket.WebSocket, last: int, until: int) -> tuple[str, int]:
-    """Side a's text after seq ``last`` up to seq ``until``, checked for gaps, and the frames it took."""
-    text, frames = "", 0
-    while last < until:
-        message = json.loads(socket.recv())
-        frames += 1
-        if message["type"] == "side.delta":
-            assert message["seq"] == last + 1
-            text += message["text"]
-        else:
-            assert message["seq"] - message["n"] == last
-            text += "".join(e["text"] for e in message["events"])
-        last = message["seq"]
-    return text, frames
 
 
 def test_a_reader_that_stalls_loses_nothing_and_stops_nobody(client: Client, redis_client: redis.Redis) -> None:
@@ -190,11 +118,9 @@ def test_what_is_refused_is_refused_with_a_code(client: Client, said: str, code:
     socket.shutdown()
 
 
-def test_neither_a_stranger_nor_somebody_without_a_session_gets_a_battle(
-    web: tuple[Process, str], client: Client
-) -> None:
+def test_neither_a_stranger_nor_somebody_without_a_session_gets_a_battle(web: Web, client: Client) -> None:
     battle = client.start("Why?")
-    stranger, nobody = Client(web[1]), Client(web[1])
+    stranger, nobody = Client(web.url), Client(web.url)
     stranger.start("Mine")
     for visitor, code in ((stranger, ev.CloseCode.UNKNOWN), (nobody, ev.CloseCode.SESSION)):
         socket = visitor.connect()
@@ -203,13 +129,13 @@ def test_neither_a_stranger_nor_somebody_without_a_session_gets_a_battle(
         socket.shutdown()
 
 
-def test_another_origin_never_gets_a_socket(web: tuple[Process, str], client: Client) -> None:
-    assert " 403 " in handshake(web[1], *HANDSHAKE, "Origin: https://evil.example")
-    assert " 101 " in handshake(web[1], *HANDSHAKE, f"Origin: {web[1]}")
+def test_another_origin_never_gets_a_socket(web: Web, client: Client) -> None:
+    assert " 403 " in handshake(web.url, *HANDSHAKE, "Origin: https://evil.example")
+    assert " 101 " in handshake(web.url, *HANDSHAKE, f"Origin: {web.url}")
 
 
-def test_another_protocol_is_told_the_version(web: tuple[Process, str], client: Client) -> None:
-    socket = websocket.create_connection(web[1].replace("http", "ws") + "/ws", timeout=10)
+def test_another_protocol_is_told_the_version(web: Web, client: Client) -> None:
+    socket = websocket.create_connection(web.url.replace("http", "ws") + "/ws", timeout=10)
     assert close_code(socket) == ev.CloseCode.VERSION
     socket.shutdown()
 
@@ -217,23 +143,23 @@ def test_another_protocol_is_told_the_version(web: tuple[Process, str], client: 
 @pytest.mark.parametrize(
     "head", [[], HANDSHAKE[:1], HANDSHAKE[1:], [HANDSHAKE[0], "Sec-WebSocket-Version: 8"]], ids=range(4)
 )
-def test_a_broken_handshake_is_a_clear_refusal(web: tuple[Process, str], client: Client, head: list[str]) -> None:
-    status = handshake(web[1], *head)
+def test_a_broken_handshake_is_a_clear_refusal(web: Web, client: Client, head: list[str]) -> None:
+    status = handshake(web.url, *head)
     assert " 400 " in status or " 426 " in status
 
 
-def test_compression_is_never_agreed_to(web: tuple[Process, str], client: Client) -> None:
+def test_compression_is_never_agreed_to(web: Web, client: Client) -> None:
     header = ["Sec-WebSocket-Extensions: permessage-deflate"]
     socket = websocket.create_connection(
-        web[1].replace("http", "ws") + "/ws", subprotocols=[ev.SUBPROTOCOL], header=header, timeout=10
+        web.url.replace("http", "ws") + "/ws", subprotocols=[ev.SUBPROTOCOL], header=header, timeout=10
     )
     assert "sec-websocket-extensions" not in socket.headers
     assert receive(socket, "hello")["protocol"] == ev.SUBPROTOCOL
     socket.shutdown()
 
 
-def test_a_deploy_says_goodbye_and_leaves_nothing(web: tuple[Process, str], client: Client) -> None:
-    process, _ = web
+def test_a_deploy_says_goodbye_and_leaves_nothing(web: Web, client: Client) -> None:
+    process = web.process
     battle = client.start("Why?")
     socket = client.connect()
     subscribe(socket, battle)

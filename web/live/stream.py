@@ -32,6 +32,7 @@ HEARTBEAT_S = 15.0
 BLOCKED_S = 10.0
 RETRY_MS = 2000
 LIMIT_BYTES = 64 * 1024
+KERNEL_BYTES = 128 * 1024
 _CURSOR = re.compile(r"([0-9a-f]{0,64}):(\d{1,15})")
 _OVER = (ev.BattleFailed, ev.BattleCancelled, ev.BattleRevealed)
 _TAGS = [event.__struct_config__.tag for event in _OVER]
@@ -117,6 +118,9 @@ class EventStream:
         self._sink = EventSink(self._bell.set)
         self._writing_since: float | None = None
         self._bye: int | None = None
+        if sock is not None:
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BYTES)
         epoch, seq = after or (None, None)
         self._follower = BattleFollower(battle, house.authority, self._sink, self._bell.set, epoch=epoch, after=seq)
 

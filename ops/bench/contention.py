@@ -133,7 +133,7 @@ def kept(name: str, ours: Sequence[Outcome], battles: int) -> list[Row]:
     """What ours promises, over all seeds together: the worst wait beside its bound; who was refused or cut short."""
     worst, bound = max(max(o.waits) for o in ours), ours[0].bound_s
     everybody = len(ours) * battles
-    rows = [Row(f"{name} worst wait of all seeds; other: bound", worst, bound, worst / bound, "s", len(ours))]
+    rows = [Row(f"{name} worst wait of all; other: bound", worst, bound, worst / bound, "s", len(ours))]
     for what, count in (("refused", sum(o.refused for o in ours)), ("cut short", sum(o.cut for o in ours))):
         rows.append(Row(f"{name} {what}; other: all", count, everybody, count / everybody, "battles", len(ours)))
     return rows

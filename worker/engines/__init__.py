@@ -75,7 +75,7 @@ class Engine(Protocol):
         ...
 
     async def verify(self) -> None:
-        """Compare one greedy canary token with the one after load. Raises EngineError when it differs."""
+        """Compare a few greedy canary tokens with those after load. Raises EngineError when they differ."""
         ...
 
     def held(self) -> Bytes | None:

@@ -222,4 +222,6 @@ class VllmEngine:
 def _described(error: BaseException) -> str:
     """One line; and the frames of ``error`` let go of what they hold."""
     traceback.clear_frames(error.__traceback__)
+    if "Engine core initialization failed" in str(error):
+        return "its process ended while loading; what it wrote to the worker's log, marked EngineCore, says why"
     return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -111,7 +111,7 @@ def test_an_engine_that_cannot_come_up_says_so_and_leaves_nothing_behind() -> No
         async with loaded(EngineOrder(spec(), kv_bytes=2**20)):
             raise AssertionError("it loaded, with a cache too small for one answer")
 
-    with pytest.raises(LoadError, match=f"^{spec().id}: ") as refused:
+    with pytest.raises(LoadError, match=f"^{spec().id}: its process ended while loading; .* log") as refused:
         asyncio.run(go())
     assert "\n" not in str(refused.value)
     assert engine_processes() == []

@@ -4,85 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import redis
 
+from ops.bench.arena import ROOT as ROOT
 from ops.bench.arena import free_port as free_port
+from ops.bench.processes import Process as Process
+from ops.bench.processes import wait_for as wait_for
 from worker.contract import residency
-
-ROOT = Path(__file__).resolve().parent.parent
-
-
-class Process:
-    """A subprocess with its log kept for failures."""
-
-    def __init__(self, name: str, command: Sequence[str], env: Mapping[str, str], log_dir: Path) -> None:
-        self.name = name
-        self.command = list(command)
-        self.env = {**os.environ, **env}
-        self.log = log_dir / f"{name}.log"
-        self._popen: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> Process:
-        with self.log.open("ab") as log:
-            self._popen = subprocess.Popen(
-                self.command, env=self.env, cwd=ROOT, stdout=log, stderr=log, start_new_session=True
-            )
-        return self
-
-    @property
-    def pid(self) -> int:
-        assert self._popen is not None
-        return self._popen.pid
-
-    @property
-    def running(self) -> bool:
-        return self._popen is not None and self._popen.poll() is None
-
-    def text(self) -> str:
-        return self.log.read_text(errors="replace") if self.log.exists() else ""
-
-    def signal(self, number: int) -> None:
-        assert self._popen is not None
-        self._popen.send_signal(number)
-
-    def wait(self, timeout: float = 30) -> int:
-        assert self._popen is not None
-        return self._popen.wait(timeout)
-
-    def stop(self, timeout: float = 30) -> None:
-        """SIGTERM, then SIGKILL of the whole session."""
-        if self._popen is None:
-            return
-        if self.running:
-            self.signal(signal.SIGTERM)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._popen.wait(timeout)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._popen.pid, signal.SIGKILL)
-        self._popen.wait(10)
-
-
-def wait_for(what: str, condition: Callable[[], Any], timeout: float = 60, process: Process | None = None) -> Any:
-    """Poll until ``condition()`` is true; for state that has no event to wait on, such as a process coming up."""
-    deadline = time.monotonic() + timeout
-    while True:
-        if value := condition():
-            return value
-        if process is not None and not process.running:
-            raise AssertionError(f"{process.name} ended while waiting for {what}:\n{process.text()[-4000:]}")
-        if time.monotonic() > deadline:
-            log = f":\n{process.text()[-4000:]}" if process is not None else ""
-            raise AssertionError(f"waited {timeout:.0f} s for {what}{log}")
-        time.sleep(0.05)
 
 
 def celery_worker(env: Mapping[str, str], log_dir: Path, name: str = "worker") -> Process:

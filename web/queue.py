@@ -47,6 +47,7 @@ def make_celery(settings: WebSettings, name: str = "web.records") -> Celery:
         worker_hijack_root_logger=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
         broker_connection_timeout=2.0,
         broker_transport_options={
             "visibility_timeout": VISIBILITY_S,

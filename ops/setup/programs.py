@@ -55,18 +55,15 @@ def programs(layout: Layout, venv: Venv, redis: Path | None, environment: Mappin
 
 
 def redis_command(server: Path, layout: Layout) -> tuple[str, ...]:
-    """A server on a private socket that keeps its data across restarts and never evicts."""
-    options = {
-        "port": "0",
-        "unixsocket": str(layout.redis_socket),
-        "unixsocketperm": "700",
-        "appendonly": "yes",
-        "appendfsync": "everysec",
-        "maxmemory-policy": "noeviction",
-        "save": "",
-        "dir": str(layout.redis),
-    }
-    return (str(server), *(word for name, value in options.items() for word in (f"--{name}", value)))
+    """A server on a private socket."""
+    listen = {"port": "0", "unixsocket": str(layout.redis_socket), "unixsocketperm": "700"}
+    return (str(server), *redis_options({**listen, "dir": str(layout.redis)}))
+
+
+def redis_options(more: Mapping[str, str]) -> tuple[str, ...]:
+    """A server that keeps its data across restarts and never evicts; ``more`` says where."""
+    kept = {"appendonly": "yes", "appendfsync": "everysec", "maxmemory-policy": "noeviction", "save": ""}
+    return tuple(word for name, value in {**more, **kept}.items() for word in (f"--{name}", value))
 
 
 def configuration(wanted: list[Program], layout: Layout, venv: Venv) -> str:

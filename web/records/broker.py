@@ -52,7 +52,7 @@ def forget(redis: Any, tasks: Collection[str], unacked: str = UNACKED) -> int:
 def restore(redis: Any, unacked: str) -> int:
     """Put all messages that were handed out and never acknowledged back to the front of their queues; how many.
 
-    For the one consumer of a queue, when it starts: whoever had them is gone.
+    For a queue whose tasks may run twice, when its consumer begins: whoever had them is gone, or has them still.
     """
     count = 0
     for tag, raw in redis.hscan_iter(unacked):

@@ -14,6 +14,7 @@ from web.queue import REFRESH_RATINGS, UNACKED_RECORDS, QueueError, make_celery
 from web.records.alive import BEAT_S, beat
 from web.records.broker import restore
 from web.settings import WebSettings
+from worker.contract import delivery
 from worker.contract.jobs import QUEUE_RECORDS
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ REFRESH_EVERY_S = 60.0
 """However a vote's own refresh was lost, the leaderboard has the vote after this long."""
 
 settings = WebSettings.from_env()
+delivery.install(settings.redis_url)
 app = make_celery(settings)
 app.conf.include = ["web.records.tasks"]
 
@@ -36,7 +38,6 @@ class Life(bootsteps.StartStopStep):  # type: ignore[misc]
     """
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
-    _restored = False
 
     def __init__(self, consumer: Any, **options: Any) -> None:
         self._redis = connect_redis(settings.redis_url)
@@ -63,15 +64,12 @@ class Life(bootsteps.StartStopStep):  # type: ignore[misc]
         self._leave.set()
 
     def _restore(self) -> None:
-        """Once in a process's life: after a broken connection its own tasks are still its own."""
-        if Life._restored:
-            return
+        """What a predecessor had, or this worker itself before its connection broke: Celery forgets it then."""
         try:
             if count := restore(self._redis, UNACKED_RECORDS):
-                log.warning("%d tasks of a records worker that is gone are taken up again", count)
-            Life._restored = True
+                log.warning("%d tasks that were handed out before are taken up again", count)
         except RedisError as error:
-            log.warning("tasks of a records worker that is gone wait: %s", type(error).__name__)
+            log.warning("tasks that were handed out before wait: %s", type(error).__name__)
 
     def _beat(self) -> None:
         try:

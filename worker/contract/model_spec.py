@@ -100,7 +100,8 @@ class EchoScript(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     ``text`` opens the answer (``{prompt}`` stands for the prompt); seeded words fill it up to ``length`` tokens.
     ``fail``: when to fail on purpose: loading the engine, waking it, at the canary after waking, before the first
-    token, or midway through the answer.
+    token, or midway through the answer. ``lifespan``: the engine dies midway through its so many-th answer, with all
+    answers under way; loaded anew, it lives as long again. 0: for ever.
     """
 
     tokens_per_s: Annotated[float, Meta(gt=0)] = 40.0
@@ -111,6 +112,7 @@ class EchoScript(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seed: int = 0
     text: str = ""
     fail: Literal["load", "wake", "canary", "start", "midway"] | None = None
+    lifespan: Annotated[int, Meta(ge=0)] = 0
 
 
 class Lora(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

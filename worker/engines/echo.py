@@ -35,6 +35,7 @@ class EchoEngine:
         self._script = order.spec.echo or EchoScript()
         self._alive = False
         self._asleep: Tier | None = None
+        self._asked = 0
 
     @property
     def alive(self) -> bool:
@@ -82,10 +83,14 @@ class EchoEngine:
             raise ContextOverflow(prompt_tokens, self.spec.max_model_len)
         if script.fail == "start":
             raise EngineDied(self.spec.id, "its script says that it dies before the first token")
+        self._asked += 1
+        dies = self._asked == self._script.lifespan
         words = list(answer(script, messages[-1].content))
         await asyncio.sleep(script.first_token_s)
         pause = 1.0 / script.tokens_per_s
         for count, word in enumerate(words, 1):
+            if dies and count > len(words) // 2:
+                self.die()
             if not self._alive:
                 raise EngineDied(self.spec.id, "it stopped while answering")
             if script.fail == "midway" and count > len(words) // 2:

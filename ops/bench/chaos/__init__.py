@@ -1,0 +1,66 @@
+"""Battles while everything is killed with SIGKILL and brought back, connections are cut and the database is locked.
+
+Visitors drop their lines at random and resume. Stand-in engines say the same words to the same prompt, so every text
+that a visitor ends up with, and every text in the database, is compared with what the engine said.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from ops.bench.chaos.faults import FAULTS
+from ops.bench.chaos.rounds import Outcome, play
+from ops.bench.chaos.stack import running
+from ops.bench.report import Row, machine
+
+OTHER = "what must be: nothing lost, stuck or said twice"
+COUNTS = ("lost", "stuck", "tokens_lost", "tokens_repeated", "votes_lost")
+
+
+def add_arguments(parser: Any) -> None:
+    parser.add_argument("--battles", type=int, default=200, help="battles of all rounds together (default 200)")
+    parser.add_argument("--at-once", type=int, default=12, help="visitors at a time (default 12)")
+    parser.add_argument("--faults", default=",".join(FAULTS), help="which, and in which order (default: all)")
+
+
+def run(args: Any) -> tuple[str, list[Row]]:
+    """One round per fault on one arena."""
+    wanted = args.faults.split(",")
+    if unknown := set(wanted) - set(FAULTS):
+        raise SystemExit(f"there is no fault {min(unknown)!r}; there are {', '.join(FAULTS)}")
+    share = -(-args.battles // len(wanted))
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory(prefix="arena-chaos-") as folder, running(Path(folder)) as arena:
+        for n, fault in enumerate(wanted):
+            outcome = play(arena, fault, share, args.at_once, first=n * share)
+            rows += _rows(outcome)
+            for breach in outcome.breaches:
+                print(f"{fault}: {breach}")
+    return OTHER, rows
+
+
+def _rows(outcome: Outcome) -> list[Row]:
+    battles = len(outcome.visits)
+    facts = {
+        "faults": outcome.faults,
+        "battles": battles,
+        **{count: getattr(outcome, count) for count in COUNTS},
+        "recovery_p95_s": outcome.recovery_p95_s,
+    }
+    return [Row(f"{outcome.fault}: {name}", float(value), 0.0, 0.0, "", battles) for name, value in facts.items()]
+
+
+def show(rows: list[Row]) -> str:
+    """The table for people: a line per fault."""
+    table: dict[str, dict[str, float]] = {}
+    for row in rows:
+        fault, name = row.measure.split(": ")
+        table.setdefault(fault, {})[name] = row.ours
+    names = ("faults", "battles", *COUNTS, "recovery_p95_s")
+    lines = [f"chaos on {machine()}", "", f"{'fault':<13}" + "".join(f"{n.replace('_', ' '):>17}" for n in names)]
+    for fault, facts in table.items():
+        counts = "".join(f"{facts[n]:>17.0f}" for n in names[:-1])
+        lines.append(f"{fault:<13}{counts}{facts['recovery_p95_s']:>17.2f}")
+    return "\n".join(lines)

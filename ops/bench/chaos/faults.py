@@ -1,0 +1,82 @@
+"""The ways in which things go wrong. Each fault does its harm to the arena, and returns when what it broke is back."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+
+from ops.bench.chaos.stack import Stack, catalog_text
+from ops.bench.processes import wait_for
+
+LOCKED_S = 6.0
+CUTS = 4
+
+Fault = Callable[[Stack], None]
+
+
+def worker(arena: Stack) -> None:
+    arena.kill(arena.worker)
+
+
+def records(arena: Stack) -> None:
+    arena.kill(arena.records)
+
+
+def web(arena: Stack) -> None:
+    arena.kill(arena.web)
+
+
+def redis(arena: Stack) -> None:
+    arena.kill(arena.redis)
+
+
+def connections(arena: Stack) -> None:
+    """Everybody's, a few times: visitors' to web, and all processes' to Redis."""
+    for _ in range(CUTS):
+        arena.redis_proxy.cut()
+        arena.web_proxy.cut()
+        time.sleep(0.7)
+
+
+def database(arena: Stack) -> None:
+    """Another process holds the database's lock."""
+    with contextlib.closing(sqlite3.connect(arena.database, timeout=30, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        time.sleep(LOCKED_S)
+        other.execute("ROLLBACK")
+
+
+def engine(arena: Stack) -> None:
+    """Engines die by themselves in this round: see :func:`prepared`."""
+
+
+FAULTS: dict[str, Fault] = {
+    "worker": worker,
+    "engine": engine,
+    "records": records,
+    "web": web,
+    "redis": redis,
+    "connections": connections,
+    "database": database,
+}
+
+
+@contextlib.contextmanager
+def prepared(name: str, arena: Stack, at_once: int) -> Iterator[None]:
+    """For the length of a round: where engines are to die, their catalog says so.
+
+    An engine outlives all answers it may be asked for at once, or one that died would die again under the same ones.
+    """
+    if name != "engine":
+        yield
+        return
+    for text in (catalog_text(at_once + 1), catalog_text()):
+        arena.catalog.write_text(text)
+        arena.worker.stop()
+        wait_for("the worker to be gone", lambda: not arena.ready)
+        arena.worker.start()
+        arena.wait_ready()
+        if "lifespan = 0" not in text:
+            yield

@@ -45,9 +45,9 @@ class Memory:
         self._beside = max(before - after - self._kv_bytes, 0) if offload else 0
 
     def loaded(self, llm: Any) -> None:
-        """On a CPU the whole cache counts from now on, though answers have yet to touch its pages."""
+        """What the host holds now; on a CPU that is all of the cache too, since vLLM writes every page of it once."""
         self._host = host_bytes(processes_of(llm)) or 0
-        self._beside = self._kv_bytes if on_cpu() else 0
+        self._beside = 0
 
     def now(self, llm: Any) -> Bytes | None:
         """None when the processes, or the device they are on, cannot be asked."""

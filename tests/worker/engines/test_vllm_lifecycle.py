@@ -13,7 +13,7 @@ from prometheus_client import REGISTRY, Counter
 from tests.engines import HELLO, SMALLEST, engine_processes, greedy, order, pieces, real, spec, with_engines
 from tests.real import models_dir
 from worker.contract.jobs import Sampling
-from worker.engines import canary
+from worker.engines import EngineOrder, canary
 from worker.engines.vllm import VllmEngine
 from worker.errors import EngineDied, EngineError
 from worker.memory import Tier
@@ -103,6 +103,17 @@ def test_an_engine_loaded_to_stay_awake_refuses_to_sleep() -> None:
         assert await greedy(engine)
 
     with_engines(body)
+
+
+def test_a_larger_cache_is_held_once_and_at_once() -> None:
+    async def body(small: VllmEngine, large: VllmEngine) -> None:
+        held = [e.held() for e in (small, large)]
+        assert held[0] is not None
+        assert held[1] is not None
+        assert held[1].host - held[0].host == pytest.approx(more, abs=0.25 * more)
+
+    more = 448 * MIB
+    with_engines(body, order(), EngineOrder(spec(), int(spec().kv_bytes) + more))
 
 
 def test_held_is_measured_and_counts_the_whole_cache() -> None:

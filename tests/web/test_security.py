@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import pytest
-from flask import Flask
+from flask import Flask, Request
 from flask.testing import FlaskClient
 from werkzeug.datastructures import Headers
 
-from web.security import COOKIE, CSP, Sessions, owner_hash, same_site
+from web.security import COOKIE, CSP, Sessions, client_address, owner_hash, same_site
+from web.settings import WebSettings
 
 HOST = "arena.example"
 
@@ -84,3 +85,25 @@ def test_every_reply_carries_the_policy(client: FlaskClient, path: str) -> None:
     assert headers["Content-Security-Policy"] == CSP
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert "Permissions-Policy" in headers
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "trusted", "found"),
+    [
+        ("192.0.2.1", "203.0.113.9", "", "192.0.2.1"),
+        ("127.0.0.1", "203.0.113.9", "127.0.0.1/32", "203.0.113.9"),
+        ("127.0.0.1", "6.6.6.6, 203.0.113.9", "127.0.0.1/32", "203.0.113.9"),
+        ("127.0.0.1", "6.6.6.6, 203.0.113.9, 10.0.0.2", "127.0.0.1,10.0.0.0/8", "203.0.113.9"),
+        ("203.0.113.5", "6.6.6.6", "127.0.0.1/32", "203.0.113.5"),
+        ("127.0.0.1", "", "127.0.0.1/32", "127.0.0.1"),
+        ("", "203.0.113.9", "127.0.0.1/32", "203.0.113.9"),
+        ("", "203.0.113.9", "", ""),
+        ("::1", "nonsense", "::1/128", "nonsense"),
+    ],
+)
+def test_only_our_own_proxies_are_believed_about_whom_they_ask_for(
+    peer: str, forwarded: str, trusted: str, found: str
+) -> None:
+    settings = WebSettings(trusted_proxies=trusted)  # type: ignore[arg-type]
+    environ = {"REMOTE_ADDR": peer, "HTTP_X_FORWARDED_FOR": forwarded}
+    assert client_address(Request(environ), settings) == found

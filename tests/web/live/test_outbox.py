@@ -28,7 +28,10 @@ def drain(theirs: socket.socket, box: Outbox) -> bytes:
     theirs.setblocking(False)
     while True:
         try:
-            got += theirs.recv(65536)
+            chunk = theirs.recv(65536)
+            if not chunk:
+                return got
+            got += chunk
         except BlockingIOError:
             if not box.pending:
                 return got

@@ -20,6 +20,7 @@ def report_worker(redis: Any, worker: str = "w1", **fields: Any) -> None:
     known = {"accepting": True, "capacity": 2, "models": MODELS, "ready": MODELS[:2], "queue_bound": 100, **fields}
     report = Residency(worker=worker, at=time.time(), **known)
     redis.set(f"arena:residency:{worker}", msgspec.json.encode(report))
+    redis.sadd("arena:workers", worker)
 
 
 def side(text: str = "An answer.", finish_reason: Any = "stop", **fields: Any) -> SideResult:

@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+from worker.contract import residency
+
 TTL_S = 7
 """A worker that has not spoken for this long holds nothing any more."""
 _PREFIX = "arena:holding:"
@@ -28,6 +30,6 @@ async def withdraw(redis: Any, worker: str) -> None:
 
 def read(redis: Any) -> set[str]:
     """Task ids in the hands of any worker alive now. Sync client."""
-    keys = list(redis.scan_iter(match=f"{_PREFIX}*", count=100))
+    keys = [_PREFIX + worker for worker in residency.workers(redis)]
     held = (msgspec.json.decode(raw, type=list[str]) for raw in (redis.mget(keys) if keys else ()) if raw)
     return {task for tasks in held for task in tasks}

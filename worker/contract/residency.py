@@ -14,6 +14,8 @@ import msgspec
 TTL_S = 10
 """A worker that has not reported for this long is not there."""
 _PREFIX = "arena:residency:"
+_WORKERS = "arena:workers"
+"""Set of names: to look for keys would take a walk over those of every battle of the day."""
 
 
 class Residency(msgspec.Struct, frozen=True):
@@ -49,21 +51,33 @@ def _key(worker: str) -> str:
 
 async def report(redis: Any, residency: Residency) -> None:
     """Async client. Lasts :data:`TTL_S` seconds."""
-    await redis.set(_key(residency.worker), msgspec.json.encode(residency), ex=TTL_S)
+    async with redis.pipeline(transaction=False) as pipe:
+        pipe.set(_key(residency.worker), msgspec.json.encode(residency), ex=TTL_S)
+        pipe.sadd(_WORKERS, residency.worker)
+        await pipe.execute()
 
 
 async def withdraw(redis: Any, worker: str) -> None:
     """Async client. The worker is leaving on purpose."""
     await redis.delete(_key(worker))
+    await redis.srem(_WORKERS, worker)
 
 
 def read(redis: Any) -> list[Residency]:
     """Reports of all workers alive now, oldest first. Sync client."""
-    keys = sorted(redis.scan_iter(match=f"{_PREFIX}*", count=100))
-    if not keys:
+    names = workers(redis)
+    if not names:
         return []
-    found = (msgspec.json.decode(raw, type=Residency) for raw in redis.mget(keys) if raw)
+    told = dict(zip(names, redis.mget([_key(name) for name in names]), strict=True))
+    if gone := [name for name, raw in told.items() if raw is None]:
+        redis.srem(_WORKERS, *gone)  # one that was only slow is back with its next report
+    found = (msgspec.json.decode(raw, type=Residency) for raw in told.values() if raw)
     return sorted(found, key=lambda r: r.at)
+
+
+def workers(redis: Any) -> list[str]:
+    """Names of workers that reported lately; some may be gone. Sync client."""
+    return sorted(name.decode() if isinstance(name, bytes) else name for name in redis.smembers(_WORKERS))
 
 
 def ready_models(reports: Iterable[Residency]) -> list[str]:

@@ -120,7 +120,7 @@ class Visitor:
             line.send(ev.encode(asked).decode())
             yield line
         finally:
-            line.shutdown()
+            line.shutdown()  # type: ignore[no-untyped-call]
 
     def _listen(self, line: websocket.WebSocket, give_up: float) -> None:
         drop_at = time.monotonic() + self._dice.expovariate(self._drops / 4.0) if self._drops else give_up

@@ -81,6 +81,7 @@ def sent(client: redis.Redis) -> list[str]:
 
 def hold(client: redis.Redis, *battles: str, worker: str = "w1") -> None:
     client.set(f"arena:holding:{worker}", msgspec.json.encode([jobs.task_id(b, 1) for b in battles]))
+    client.sadd("arena:workers", worker)
 
 
 def claim(url: str, battle: str, result: jobs.BattleResult | None = None, text: str = "") -> int:

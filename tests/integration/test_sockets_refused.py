@@ -126,7 +126,8 @@ def test_a_frame_that_breaks_the_rules_is_answered_with_its_code(
     socket = client.connect()
     socket.sock.sendall(said)
     assert close_code(socket) == code
-    assert socket.sock.recv(10) == b"", "and the server ends its side"
+    if code in (1002, 1007):
+        assert socket.sock.recv(10) == b"", "where nothing more can be understood, the server ends its side"
     socket.shutdown()
 
 

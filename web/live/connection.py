@@ -23,7 +23,7 @@ from web.live import frames
 from web.live.allowance import Allowance
 from web.live.follow import Authority, BattleFollower
 from web.live.hub import Hub
-from web.live.inbound import Broken, Heard, Leaving, Pinged, Said
+from web.live.inbound import Broken, Heard, Leaving, Pinged, Said, TooBig
 from web.live.outbox import Outbox
 from web.live.visitor import Visitor
 from worker.contract import events as ev
@@ -39,13 +39,15 @@ MAX_BATTLES = 16
 RATE, RATE_WINDOW_S = 60, 10.0
 """Frames a client may send within the window, control frames and parts of messages included."""
 MAX_EPOCH_CHARS = 64
+HEARD_OUT = 4000
+"""Frames we take apart after our close frame, in search of the peer's."""
 
 
 class Connection:
     """Made once the handshake is done."""
 
     __slots__ = ("_allowance", "_authority", "_busy", "_clock", "_closing_since", "_followers", "_heard", "_hub",
-                 "_lock", "_pinged", "_pings", "_spawn", "_visitor", "_wishes", "outbox")  # fmt: skip
+                 "_ignored", "_lock", "_pinged", "_pings", "_spawn", "_visitor", "_wishes", "outbox")  # fmt: skip
 
     def __init__(
         self,
@@ -69,7 +71,7 @@ class Connection:
         self._busy = False
         self._closing_since: float | None = None
         self._heard = self._pinged = clock()
-        self._pings = 0
+        self._pings = self._ignored = 0
         self._allowance = Allowance(RATE, RATE_WINDOW_S, clock)
 
     # ── what the client says ─────────────────────────────────────────────────────────────────────────────────────
@@ -85,18 +87,30 @@ class Connection:
         """Answer one thing the client sent."""
         self._heard = self._clock()
         if self.closing:
+            self._hear_out(what)
             return
         match what:
             case Leaving(code=code):
                 self.close(code)
+                self.outbox.hang_up()
             case Broken(code=code, reason=reason):
                 self.refuse("bad_message", f"This is {reason}.", code)
+                self.outbox.hang_up()
+            case TooBig():
+                self.refuse("too_big", "This message is too big.", CloseCode.TOO_BIG)
             case _ if not self._allowance.spend():
                 self.refuse("limited", "Too many messages.", CloseCode.LIMITED, retryable=True)
             case Pinged(payload=payload):
                 self.outbox.offer(frames.pong(payload), droppable=True)
             case Said(text=text, binary=binary):
                 self._said(text, binary)
+
+    def _hear_out(self, what: Heard) -> None:
+        """After our close frame only the peer's counts: it may have much on its way, and a browser takes a line that
+        ends before its own close frame is out for a broken one."""
+        self._ignored += 1
+        if isinstance(what, Leaving | Broken) or self._ignored > HEARD_OUT:
+            self.outbox.hang_up()
 
     def _said(self, text: str, binary: bool) -> None:
         try:
@@ -170,6 +184,11 @@ class Connection:
         if self._closing_since is None:
             self._closing_since = self._clock()
             self.outbox.finish(frames.close(code, reason), drop_queued=drop_queued)
+
+    @property
+    def hung_up(self) -> bool:
+        """Whether what the peer says means nothing at all any more."""
+        return self.outbox.hung_up
 
     @property
     def closing(self) -> bool:

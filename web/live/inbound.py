@@ -40,24 +40,30 @@ class Broken:
 
 
 @dataclass(frozen=True, slots=True)
+class TooBig:
+    """A message went past the limit. What follows is still understood, but no message comes of it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Fragment:
     """A part of a message still growing, or a pong: means nothing, but was sent, and counts."""
 
 
-Heard = Said | Pinged | Leaving | Broken | Fragment
+Heard = Said | Pinged | Leaving | Broken | TooBig | Fragment
 _PART = Fragment()
 
 
 class Inbound:
     """Never holds more than one message of :data:`MAX_MESSAGE_BYTES` and what one read brought."""
 
-    __slots__ = ("_binary", "_parts", "_protocol", "_size")
+    __slots__ = ("_binary", "_parts", "_protocol", "_size", "_spoilt")
 
     def __init__(self) -> None:
         self._protocol = FrameProtocol(client=False, extensions=[])
         self._parts: list[str] = []
         self._size = 0
         self._binary = False
+        self._spoilt = False
 
     def feed(self, data: bytes) -> Iterator[Heard]:
         """What ``data`` completes. Stop feeding after Leaving and Broken."""
@@ -82,11 +88,13 @@ class Inbound:
         return self._message(frame)
 
     def _message(self, frame: Frame) -> Heard:
+        if self._spoilt:
+            return _PART
         payload = frame.payload
         self._size += len(payload.encode() if isinstance(payload, str) else payload)
         if self._size > MAX_MESSAGE_BYTES:
-            self._parts = []
-            return Broken(1009, "too big")
+            self._parts, self._spoilt = [], True
+            return TooBig()
         if isinstance(payload, str):
             self._parts.append(payload)
         else:

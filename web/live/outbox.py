@@ -31,7 +31,7 @@ class Outbox:
     """
 
     __slots__ = ("_bytes", "_clock", "_limit", "_partial", "_queue", "_send", "_sock", "_watch", "blocked_since",
-                 "dead", "finished", "last_sent", "lock")  # fmt: skip
+                 "dead", "finished", "hung_up", "last_sent", "lock")  # fmt: skip
 
     def __init__(
         self,
@@ -51,6 +51,7 @@ class Outbox:
         self.lock = threading.Lock()
         """Also guards what decides about frames for this socket: see ``follow``."""
         self.finished = False
+        self.hung_up = False
         self.dead = False
         self.blocked_since: float | None = None
         """When the socket last began to refuse bytes it still refuses."""
@@ -92,10 +93,7 @@ class Outbox:
             return self._put(frame, droppable=droppable)
 
     def finish(self, frame: bytes, *, drop_queued: bool = False) -> None:
-        """Take ``frame`` as the last one; after it the socket is half closed, which ends the peer's reading cleanly.
-
-        ``drop_queued``: forget all that waits, except a frame already begun.
-        """
+        """Take ``frame`` as the last one. ``drop_queued``: forget all that waits, except a frame already begun."""
         with self.lock:
             if self.finished or self.dead:
                 return
@@ -105,6 +103,13 @@ class Outbox:
                     self._bytes -= len(self._queue.pop())
             self.finished = True
             self._put(frame, last=True)
+
+    def hang_up(self) -> None:
+        """Half close the socket once everything is out: the peer's reading ends there."""
+        with self.lock:
+            self.hung_up = True
+            if self._queue is None:
+                self._shut()
 
     def flush(self) -> None:
         """Send what the socket takes now."""
@@ -137,8 +142,6 @@ class Outbox:
             self._wait_for(frame, sent)
             return True
         self.last_sent = self._clock()
-        if last:
-            self._shut()
         return True
 
     def _wait_for(self, frame: bytes, sent: int) -> None:
@@ -172,7 +175,7 @@ class Outbox:
         if self._queue is not None:
             self._queue, self.blocked_since = None, None
             self._watch(False)
-            if self.finished:
+            if self.hung_up:
                 self._shut()
 
     def _die(self) -> None:

@@ -76,11 +76,12 @@ class SocketLine:
             return False
         if not data:
             return False
-        if not self.connection.closing:  # after our close frame nothing counts but that the peer goes
-            for heard in self._inbound.feed(data):
-                self.connection.heard(heard)
-                if self.connection.closing:
-                    break
+        if self.connection.hung_up:
+            return True
+        for heard in self._inbound.feed(data):
+            self.connection.heard(heard)
+            if self.connection.hung_up:
+                break
         return True
 
     def writable(self) -> None:

@@ -21,7 +21,7 @@ from web.live import frames
 from web.live import outbox as outbox_module
 from web.live.connection import Connection
 from web.live.hub import Announced, Hub
-from web.live.inbound import Fragment, Heard, Leaving, Pinged, Said
+from web.live.inbound import Broken, Fragment, Heard, Leaving, Pinged, Said
 from web.live.outbox import Outbox
 from web.live.visitor import Visitor
 from worker.contract import channel
@@ -40,7 +40,7 @@ class Wire:
         self.parser = Parser(ConnectionType.CLIENT)
         self.messages: list[dict[str, Any]] = []
         self.closed: tuple[int, str | None] | None = None
-        self.shut = False
+        self.shut = self.ended = False
         self._partial = ""
 
     def send(self, data: memoryview, _flags: int = 0) -> int:
@@ -61,6 +61,7 @@ class Wire:
 
     def shutdown(self, how: int) -> None:
         self.shut = self.shut or how == socket.SHUT_RDWR
+        self.ended = self.ended or how == socket.SHUT_WR
 
 
 class DirectHub(Hub):
@@ -285,7 +286,22 @@ def test_ping_frames_are_answered_but_a_flood_of_them_is_not(redis_client: redis
 def test_a_client_that_closes_is_answered_with_its_own_code(side: Side) -> None:
     side.hear(Leaving(1000))
     side.hear(Said('{"type": "ping"}'))
-    assert (side.types, side.wire.closed) == ([], (1000, ""))
+    assert (side.types, side.wire.closed, side.wire.ended) == ([], (1000, ""), True)
+
+
+def test_after_a_refusal_the_line_ends_when_the_peer_has_closed_or_gone_on_for_long(redis_client: redis.Redis) -> None:
+    for last_word in (Leaving(4500), Broken(1002, "nonsense")):
+        side = Side(redis_client)
+        side.say("nonsense")
+        for _ in range(100):
+            side.say("nonsense")
+        assert (side.wire.closed, side.wire.ended) == ((4500, "bad_message"), False)
+        side.hear(last_word)
+        assert side.wire.ended
+    endless = Side(redis_client)
+    for _ in range(connection_module.HEARD_OUT + 2):
+        endless.say("nonsense")
+    assert endless.wire.ended
 
 
 def test_a_socket_that_takes_nothing_occupies_nobody_and_holds_a_bounded_amount(redis_client: redis.Redis) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
 
-from web.live.inbound import MAX_MESSAGE_BYTES, Broken, Fragment, Heard, Inbound, Leaving, Pinged, Said
+from web.live.inbound import MAX_MESSAGE_BYTES, Broken, Fragment, Heard, Inbound, Leaving, Pinged, Said, TooBig
 
 
 def said_by_a_client(*events: object) -> bytes:
@@ -53,12 +53,17 @@ def test_a_message_may_be_as_long_as_the_limit_and_not_a_byte_longer() -> None:
     fits = said_by_a_client(TextMessage(data="x" * MAX_MESSAGE_BYTES))
     assert heard(fits, 4096)[-1] == Said("x" * MAX_MESSAGE_BYTES)
     longer = said_by_a_client(TextMessage(data="é" * (MAX_MESSAGE_BYTES // 2) + "x"))
-    assert heard(longer, 4096)[-1] == Broken(1009, "too big")
+    assert heard(longer, 4096)[-1] == TooBig()
+
+
+def test_after_a_message_too_big_only_the_peers_leaving_is_heard() -> None:
+    told = heard(said_by_a_client(TextMessage(data="x" * 900_000), TextMessage(data="{}"), CloseConnection(code=1009)))
+    assert [what for what in told if what != Fragment()] == [TooBig(), Leaving(1009)]
 
 
 def test_parts_count_together() -> None:
     part = TextMessage(data="x" * 1000, message_finished=False)
-    assert heard(said_by_a_client(*[part] * 70), 999)[-1] == Broken(1009, "too big")
+    assert TooBig() in heard(said_by_a_client(*[part] * 70), 999)
 
 
 @given(st.binary(min_size=1, max_size=2000))

@@ -121,10 +121,21 @@ def test_a_broken_socket_takes_nothing_more(pair: tuple[socket.socket, socket.so
 
 def test_the_last_frame_ends_the_peers_reading(pair: tuple[socket.socket, socket.socket]) -> None:
     ours, theirs = pair
-    Outbox(ours).finish(b"END")
+    box = Outbox(ours)
+    box.finish(b"END")
+    box.hang_up()
     assert (theirs.recv(10), theirs.recv(10)) == (b"END", b"")
-    full = Outbox(ours)
-    assert not full.offer(b"too late")
+
+
+def test_hanging_up_waits_for_what_is_on_its_way(pair: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = pair
+    box = Outbox(ours)
+    taken = fill(box)
+    box.finish(b"END")
+    box.hang_up()
+    assert drain(theirs, box) == FRAME * taken + b"END"
+    theirs.setblocking(True)
+    assert theirs.recv(10) == b""
 
 
 def test_it_asks_to_be_told_when_there_is_room_and_only_then(pair: tuple[socket.socket, socket.socket]) -> None:

@@ -17,9 +17,11 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import redis.asyncio
+from kombu.exceptions import OperationalError
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from worker.audit import Audit
@@ -42,6 +44,7 @@ from worker.settings import WorkerSettings
 log = logging.getLogger(__name__)
 
 REPORT_S = 2.0
+TELL_AFTER_S = 0.5
 ON_LOOP_LIMIT_S = 3.0
 """Celery's main loop waits this long at most for a command's quick work."""
 Send = Callable[[str, tuple[Any, ...]], None]
@@ -84,7 +87,7 @@ class Runtime:
         self.running: dict[str, Running] = {}
         self._changed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self._sending: set[asyncio.Future[None]] = set()
+        self._telling: set[asyncio.Task[None]] = set()
         self._leaving = False
         self._preloaded = False
         self.pool: Pool
@@ -154,7 +157,7 @@ class Runtime:
     async def _stop(self) -> None:
         self._hand_back_all()
         await self.audit.written()
-        await _end(self._tasks)
+        await _end([*self._tasks, *self._telling])
         await self.pool.close()
         with contextlib.suppress(RedisConnectionError, RedisTimeoutError):
             await asyncio.wait_for(residency.withdraw(self._redis, self.name), 2)
@@ -239,15 +242,18 @@ class Runtime:
             running.done.set_result(result)
 
     def _tell_records(self, task: str, *args: Any) -> None:
-        """Without waiting: a battle's first token is worth more. One that is lost is made up for by the result."""
-        sending = asyncio.ensure_future(asyncio.to_thread(self._send, task, args))
-        self._sending.add(sending)
-        sending.add_done_callback(self._sent)
+        """A little later: a battle's first token is worth more. One that is lost is made up for by the result."""
 
-    def _sent(self, sending: asyncio.Future[None]) -> None:
-        self._sending.discard(sending)
-        if not sending.cancelled() and (error := sending.exception()) is not None:
-            log.warning("records will not be told of a start: %s", type(error).__name__)
+        async def tell() -> None:
+            await asyncio.sleep(TELL_AFTER_S)
+            try:
+                await asyncio.to_thread(self._send, task, args)
+            except (OSError, RedisError, OperationalError) as error:
+                log.warning("records will not be told of a start: %s", type(error).__name__)
+
+        telling = asyncio.ensure_future(tell())
+        self._telling.add(telling)
+        telling.add_done_callback(self._telling.discard)
 
     def cancel(self, battle_id: str, by: StopReason) -> int:
         """Stop every turn of this battle that is queued or running here; how many there were."""

@@ -28,7 +28,7 @@ from ops.bench.arena import ROOT, chosen, running_arena
 from ops.bench.report import Row, paired
 from ops.bench.throughput import PROMPTS
 from ops.client import Client
-from worker.contract.events import SIDES
+from worker.contract.events import SIDES, SideDone
 
 OTHER = "the same engines called directly in one process"
 PAIR = ("overhead-left", "overhead-right")
@@ -100,7 +100,9 @@ def pair_of(catalog: str, model: str) -> str:
     (spec,) = specs(catalog, [model])
     entry = chosen(ROOT / catalog, [model]).partition("[[models]]\n")[2].partition("[[models.sources]]")[0]
     kept = [
-        line for line in entry.splitlines() if not re.match(r"(id|name|maker|family|licence|format|sampling)\s*=", line)
+        line
+        for line in entry.splitlines()
+        if not re.match(r"(id|name|maker|family|licence|format|tie_embeddings|sampling)\s*=", line)
     ]
     same = "\n".join([*kept, f'path = "{folder(spec)}"', "sampling = { temperature = 0.0 }", ""])
     return "".join(_named(one) + same for one in PAIR)
@@ -134,7 +136,7 @@ def _battle(visitor: Client, prompt: str) -> tuple[str, list[float], float]:
     posted = time.monotonic() - began
     watched = visitor.watch(battle, timeout=600)
     assert watched.view.votable, f"battle {battle} ended {watched.view.state}"
-    ended = began + posted + watched.events[-1][0]
+    ended = began + posted + max(at for at, event in watched.events if isinstance(event, SideDone))
     return battle, [posted + (watched.first_token_s(side) or 0.0) for side in SIDES], ended
 
 

@@ -108,8 +108,7 @@ def cancel(arena: Arena, owner: str | None, battle_id: str) -> str:
     if state not in ("queued", "running"):
         return state
     channel.request_cancel(arena.redis, battle_id, "user")
-    cancelled = arena.db.write(lambda s: _cancel_queued(s, battle_id))
-    if cancelled:
+    if not channel.newest_attempt(arena.redis, battle_id) and arena.db.write(lambda s: _cancel_queued(s, battle_id)):
         announce(arena, battle_id, BattleCancelled(by="user"))
     return arena.db.read(lambda s: owned(s, battle_id, owner).state)
 

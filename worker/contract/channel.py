@@ -168,6 +168,11 @@ async def claim_attempt(redis: Any, battle: str, turn: int = 1, known: int = 0) 
     return int(claimed)
 
 
+def newest_attempt(redis: Any, battle: str) -> int:
+    """0 while no worker has begun; ahead of the database, which learns of it later."""
+    return int(redis.hget(meta_key(battle), "attempt") or 0)
+
+
 def kept_result(redis: Any, battle: str) -> bytes | None:
     """What the battle's last turn came to, while its outcome has not been told."""
     kept: bytes | None = redis.hget(meta_key(battle), "result")

@@ -68,7 +68,8 @@ def rest(state: PoolState, group: Group, now: float, rules: Rules) -> tuple[floa
     if not missing:
         return 0.0, max(_rounds_s(state, group, _taken(state, group, e, now), rules) for e in here)
     others = [e for e in state.engines.values() if e.resident and e.model not in group.models]
-    away = _goes_s(state, [e for e in others if not e.pinned and e.model != state.moving], state.capacity, len(missing))
+    places = sum(not e.elsewhere for e in missing)
+    away = _goes_s(state, [e for e in others if not e.pinned and e.model != state.moving], state.capacity, places)
     coming = [e for e in missing if e.model == state.moving and not e.usable and e.state is not EngineState.STOPPING]
     moves = _load_s(e for e in missing if e not in coming) + away
     drain = drain_s(state, rules)

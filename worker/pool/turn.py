@@ -68,12 +68,13 @@ def _take(state: PoolState, group: Group, ledgers: Bytes, now: float, *, due: bo
 
 
 def _still_pressed(state: PoolState, waiting: Sequence[Group], begun: Group, now: float, rules: Rules) -> bool:
-    """Progress on a turn is no reason to drop it: what it keeps stays kept until it could be begun anew in time."""
-    anew = replace(state, switching=None)
-    if not missing(state, begun.models):
-        return line.slack_s(anew, waiting, now, rules) <= line.least_s(rules)
-    kept = any(state.engines[m].state is EngineState.DRAINING for m in begun.models if state.can_answer(m))
-    return kept and line.slack_s(anew, waiting, now, rules, first=begun) <= line.least_s(rules)
+    """Progress on a turn is no reason to drop it: what it keeps stays kept until the line could do without."""
+    dropped = replace(state, switching=None)
+    if missing(state, begun.models):
+        kept = {m: e for m in begun.models if (e := state.engines[m]).state is EngineState.DRAINING}
+        opened = {m: replace(e, state=EngineState.READY) for m, e in kept.items()}
+        dropped = replace(state, engines={**state.engines, **opened})
+    return line.slack_s(dropped, waiting, now, rules) <= line.least_s(rules)
 
 
 def _pinned_out(state: PoolState, ledgers: Bytes, now: float, *, hard: bool) -> Turn | None:

@@ -84,6 +84,8 @@ class Simulator:
     """Good loads by engine."""
     moves: int = 0
     preempted: int = 0
+    sound: bool = True
+    """No invariant has been found broken."""
     settled: list[str] = field(default_factory=list)
     """Wishes that were fulfilled or given up."""
 
@@ -202,8 +204,10 @@ class Simulator:
 
     def decide(self) -> None:
         """Ask plan() until it wants nothing more at this moment."""
+        self.sound = False
         for _ in range(1000):
             if not self._decide_once():
+                self.sound = True
                 return
         raise BrokenError(7, "plan() never comes to rest at one moment")
 

@@ -175,7 +175,7 @@ class Pool(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Invariants 4 and 7, to the end: once nothing more comes, everybody is served and every wish comes true."""
-        if not hasattr(self, "pool"):
+        if not hasattr(self, "pool") or not self.pool.sound:
             return
         pool = self.pool
         pool.failing.clear()
@@ -273,6 +273,31 @@ def test_invariant_6_nobody_admitted_waits_longer_than_promised_when_far_too_man
 def test_invariant_6_holds_in_hundreds_of_such_days(capacity: int) -> None:
     for seed in range(150):
         _kept(_overload(seed, capacity, 2 + seed % 5, arrivals=400))
+
+
+# ── what the state machine has found ─────────────────────────────────────────────────────────────────────────────
+
+QUICK = Costs(0.1, 0.1, 0.1, 0.1)
+
+
+def test_a_pin_that_still_loads_delays_nobody_who_was_promised_less() -> None:
+    engines = {m: EngineView(m, seats=1, costs=QUICK, elsewhere=True) for m in "ab"}
+    engines["c"] = EngineView("c", seats=1, costs=replace(QUICK, load_s=12.0))
+    pool = Simulator(engines, 1, Rules(max_wait_s=5.0, drain_limit_s=5.0))
+    assert pool.pin("c")
+    for answer in (5.0, 5.0, 1.0):
+        pool.arrive("a", "", answer)
+    pool.advance(60.0)
+    assert pool.engines["c"].usable
+
+
+def test_what_a_turn_keeps_is_not_kept_and_opened_by_turns() -> None:
+    engines = {m: EngineView(m, seats=1 + (m == "a"), costs=QUICK, elsewhere=m != "b") for m in "abcd"}
+    pool = Simulator(engines, 1, Rules(max_wait_s=5.0, drain_limit_s=5.0, queue_bound=3))
+    for models, after in (("a", 0.0), ("a", 0.6), ("ab", 0.0), ("ac", 4.0), ("cd", 10.0)):
+        pool.arrive(models, "", 5.0 if models == "a" else 1.0)
+        pool.advance(after)
+    assert not pool.waiting
 
 
 # ── each invariant can be seen to be broken ──────────────────────────────────────────────────────────────────────

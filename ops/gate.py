@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import json
 import os
 import signal
 import sys
 import time
+from pathlib import Path
 from urllib.parse import urlsplit
 
 PR_SET_PDEATHSIG = 1
@@ -34,6 +36,12 @@ def without_secret(url: str) -> str:
     """The URL as it may appear in a log."""
     parts = urlsplit(url)
     return parts._replace(netloc=f"***@{parts.hostname}" if parts.password else parts.netloc, query="").geturl()
+
+
+def become_redis_user(name: str) -> None:
+    """From here on ``ARENA_REDIS_URL`` is that user's own, where the store has users; nobody else's is passed on."""
+    if users := os.environ.pop("ARENA_REDIS_USERS", None):
+        os.environ["ARENA_REDIS_URL"] = json.loads(Path(users).read_text())[name]
 
 
 def wait_for_redis(url: str, limit_s: float | None) -> None:
@@ -64,11 +72,14 @@ def main() -> None:
         "--die-with-parent", metavar="SIGNAL", help="e.g. KILL: sent to the program when its parent ends"
     )
     parser.add_argument("--redis", action="store_true", help="wait until ARENA_REDIS_URL answers PING")
+    parser.add_argument("--redis-as", metavar="USER", help="speak to the embedded store as this user")
     parser.add_argument("--limit", type=float, metavar="SECONDS", help="give up after that long; default: never")
     parser.add_argument("command", nargs="+")
     options = parser.parse_args()
     if options.die_with_parent:
         die_with_parent(options.die_with_parent)
+    if options.redis_as:
+        become_redis_user(options.redis_as)
     if options.redis:
         wait_for_redis(os.environ["ARENA_REDIS_URL"], options.limit)
     try:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ops.setup import store
 from ops.setup.layout import ROOT, Layout
 from ops.setup.venv import Venv
 
@@ -27,10 +28,13 @@ class Program:
     needs_redis: bool = True
     orphan_signal: str = "KILL"
     stop_wait_s: int = 20
+    redis_user: str = ""
+    """Who it is to the embedded store."""
 
     def gated(self, python: Path) -> str:
         """The command line behind its gate, for supervisor's parser."""
         gates = ["--die-with-parent", self.orphan_signal, *(["--redis"] if self.needs_redis else [])]
+        gates += ["--redis-as", self.redis_user] if self.redis_user else []
         line = shlex.join([str(python), "-m", "ops.gate", *gates, "--", *self.command])
         return line.replace("%", "%%")
 
@@ -44,10 +48,11 @@ def programs(layout: Layout, venv: Venv, redis: Path | None, environment: Mappin
     celery = (python, "-m", "celery", "-A")
     found = [
         Program("records", (*celery, "web.records", "worker", "-P", "threads", "-c", "1", "-Q", "records",
-                            "-n", "records@%h", *common), 20),
+                            "-n", "records@%h", *common), 20, redis_user="web"),
         Program("worker", (*celery, "worker", "worker", "-P", "threads", "-c", threads, "-Q", "battles",
-                           "-n", "arena@%h", *common), 30, stop_wait_s=40),
-        Program("web", (python, "-m", "gunicorn", "-c", "ops/gunicorn.conf.py", "web:create_app()"), 40),
+                           "-n", "arena@%h", *common), 30, stop_wait_s=40, redis_user="worker"),
+        Program("web", (python, "-m", "gunicorn", "-c", "ops/gunicorn.conf.py", "web:create_app()"), 40,
+                redis_user="web"),
     ]  # fmt: skip
     if redis is not None:
         found.insert(0, Program("redis", redis_command(redis, layout), 10, needs_redis=False, orphan_signal="TERM"))
@@ -57,7 +62,8 @@ def programs(layout: Layout, venv: Venv, redis: Path | None, environment: Mappin
 def redis_command(server: Path, layout: Layout) -> tuple[str, ...]:
     """A server on a private socket."""
     listen = {"port": "0", "unixsocket": str(layout.redis_socket), "unixsocketperm": "700"}
-    return (str(server), *redis_options({**listen, "dir": str(layout.redis)}))
+    kept = {"dir": str(layout.redis), "aclfile": str(store.acl_file(layout.run))}
+    return (str(server), *redis_options({**listen, **kept}))
 
 
 def redis_options(more: Mapping[str, str]) -> tuple[str, ...]:

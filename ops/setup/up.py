@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from ops.setup import checks, readiness, state, supervise, venv
+from ops.setup import checks, readiness, state, store, supervise, venv
 from ops.setup.catalog_kind import CatalogKind, default_catalog, has_nvidia_gpu, models_dir, read_kind
 from ops.setup.console import SetupError, elapsed, note, step
 from ops.setup.environment import Options, assemble, redis_server
@@ -123,7 +123,10 @@ def launch(
 ) -> tuple[state.State, subprocess.Popen[bytes]]:
     """Start supervisord and everything under it, and record that it runs."""
     target = venv.Venv()
-    wanted = programs(layout, target, redis_server(target, os.environ), environment)
+    server = redis_server(target, os.environ)
+    if server is not None:
+        environment[store.USERS_FILE] = str(store.write(layout.run, layout.redis_socket))
+    wanted = programs(layout, target, server, environment)
     step("Starting " + ", ".join(p.name for p in wanted))
     conf = layout.run / "supervisord.conf"
     conf.write_text(configuration(wanted, layout, target))

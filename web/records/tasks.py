@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 from redis.exceptions import RedisError
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnection
 
 from web.context import build_arena
 from web.queue import REFRESH_RATINGS, Queue
@@ -21,7 +22,7 @@ log = logging.getLogger(__name__)
 
 _OPTIONS = {
     "base": PrivateTask,
-    "autoretry_for": (RedisError, OperationalError),
+    "autoretry_for": (RedisError, OperationalError, InterfaceError, NoConnection),
     "retry_backoff": 1,
     "retry_backoff_max": 60,
     "retry_jitter": True,

@@ -11,5 +11,5 @@ def broker_url(redis_url: str) -> str:
     if parts.scheme != "unix":
         return redis_url
     db = parse_qs(parts.query).get("db", ["0"])[0]
-    secret = f":{parts.password}@" if parts.password else ""
+    secret = f"{parts.username or ''}:{parts.password}@" if parts.password else ""
     return f"redis+socket://{secret}{parts.path}?virtual_host={db}"

@@ -284,15 +284,19 @@ def test_a_pin_that_still_loads_delays_nobody_who_was_promised_less() -> None:
     engines = {m: EngineView(m, seats=1, costs=QUICK, elsewhere=True) for m in "ab"}
     engines["c"] = EngineView("c", seats=1, costs=replace(QUICK, load_s=12.0))
     pool = Simulator(engines, 1, Rules(max_wait_s=5.0, drain_limit_s=5.0))
+    pool.arrive("a", "", 5.0)
+    pool.arrive("a", "", 5.0)
     assert pool.pin("c")
-    for answer in (5.0, 5.0, 1.0):
-        pool.arrive("a", "", answer)
+    late = pool.arrive("a", "", 1.0)
     pool.advance(60.0)
     assert pool.engines["c"].usable
+    assert late.ended in ("finished", "overloaded")
 
 
 def test_what_a_turn_keeps_is_not_kept_and_opened_by_turns() -> None:
-    engines = {m: EngineView(m, seats=1 + (m == "a"), costs=QUICK, elsewhere=m != "b") for m in "abcd"}
+    engines = {m: EngineView(m, seats=1, costs=QUICK, elsewhere=m in "acd") for m in "abcde"}
+    engines["a"] = replace(engines["a"], seats=2)
+    engines["b"] = replace(engines["b"], costs=replace(QUICK, wake_s=1.0), footprint=Footprint(l2=NOTHING))
     pool = Simulator(engines, 1, Rules(max_wait_s=5.0, drain_limit_s=5.0, queue_bound=3))
     for models, after in (("a", 0.0), ("a", 0.6), ("ab", 0.0), ("ac", 4.0), ("cd", 10.0)):
         pool.arrive(models, "", 5.0 if models == "a" else 1.0)

@@ -29,11 +29,10 @@ class ArenaAuthority:
         return True
 
     def after(self, battle: str, seq: int) -> tuple[str | None, Sequence[Frame], int]:
-        epoch, entries = channel.read_log(self._arena.redis, battle, seq)
-        if entries:
-            return epoch, entries, entries[-1].seq
-        newest = self._arena.redis.hget(channel.meta_key(battle), "seq")
-        return epoch, entries, int(newest or 0)
+        # From one earlier: that the reader's last entry is there shows, in the same call, that the log reaches so far.
+        epoch, entries = channel.read_log(self._arena.redis, battle, max(0, seq - 1))
+        newest = entries[-1].seq if entries else 0
+        return epoch, [entry for entry in entries if entry.seq > seq], newest
 
     def snapshot(self, battle: str) -> tuple[BattleView, str, int]:
         now = views.current(self._arena.db, self._arena.redis, self._arena.catalog, battle)

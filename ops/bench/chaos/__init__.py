@@ -1,4 +1,4 @@
-"""Battles while everything is killed with SIGKILL and brought back, connections are cut and the database is locked.
+"""Battles while everything is killed with SIGKILL and brought back, deployed, cut off, or its database locked.
 
 Visitors drop their lines at random and resume. Stand-in engines say the same words to the same prompt, so every text
 that a visitor ends up with, and every text in the database, is compared with what the engine said.

@@ -19,13 +19,19 @@ def template_of(tokenizer: Any, contender: ModelSpec, engine: ModelSpec) -> str 
     return found or None
 
 
+def turns_of(contender: ModelSpec, messages: Sequence[Message]) -> list[dict[str, str]]:
+    """The messages as chat turns, led by the contender's system prompt unless they bring one."""
+    turns = [{"role": m.role, "content": m.content} for m in messages]
+    if contender.system_prompt and (not turns or turns[0]["role"] != "system"):
+        turns.insert(0, {"role": "system", "content": contender.system_prompt})
+    return turns
+
+
 def prompt_tokens(tokenizer: Any, template: str, contender: ModelSpec, messages: Sequence[Message]) -> list[int]:
     """The messages as token ids, ready to be continued. Raises PromptError where the template refuses them."""
     from jinja2 import TemplateError
 
-    turns = [{"role": m.role, "content": m.content} for m in messages]
-    if contender.system_prompt and (not turns or turns[0]["role"] != "system"):
-        turns.insert(0, {"role": "system", "content": contender.system_prompt})
+    turns = turns_of(contender, messages)
     try:
         ids = tokenizer.apply_chat_template(
             turns, chat_template=template, add_generation_prompt=True, tokenize=True, return_dict=False

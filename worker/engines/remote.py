@@ -18,6 +18,7 @@ import httpx2
 from worker.contract.catalog import ModelSpec, Remote
 from worker.contract.jobs import Message, Sampling
 from worker.engines import EngineOrder, Piece
+from worker.engines.prompting import turns_of
 from worker.engines.remote_answers import listed, pieces, refusal, wants_other_limit
 from worker.errors import EngineDied, EngineRefused, LoadError
 from worker.memory import Bytes, Tier
@@ -146,7 +147,7 @@ class RemoteEngine:
         self, request_id: str, messages: Sequence[Message], sampling: Sampling, contender: ModelSpec | None = None
     ) -> AsyncGenerator[Piece, None]:
         spec = contender or self.spec
-        request = {"messages": _turns(spec, messages), **_sampling(spec, sampling)}
+        request = {"messages": turns_of(spec, messages), **_sampling(spec, sampling)}
         limit = min(sampling.max_tokens or spec.max_tokens, spec.max_tokens)
         try:
             async with (
@@ -188,13 +189,6 @@ class RemoteEngine:
             raise EngineRefused(self.spec.id, "its endpoint answered with something that is no stream") from None
         except httpx2.HTTPError as error:
             raise EngineDied(self.spec.id, f"its endpoint was lost: {_in_words(error)}") from None
-
-
-def _turns(spec: ModelSpec, messages: Sequence[Message]) -> list[dict[str, str]]:
-    turns = [{"role": m.role, "content": m.content} for m in messages]
-    if spec.system_prompt and (not turns or turns[0]["role"] != "system"):
-        turns.insert(0, {"role": "system", "content": spec.system_prompt})
-    return turns
 
 
 def _sampling(spec: ModelSpec, asked: Sampling) -> dict[str, Any]:

@@ -46,12 +46,12 @@ def plan(state: PoolState, waiting: Sequence[Waiter], ledgers: Bytes, now: float
     refuse = refusals(state, waiting, ledgers, now, rules)  # (1)
     refused = {r.job for r in refuse}
     candidates = [w for w in waiting if w.job not in refused]
-    startable = _seated(state, candidates, state.retiring | leaving(state))
+    over = room.surplus(state, ledgers, {m for w in candidates for m in w.models}, now)
+    startable = _seated(state, candidates, _going(state, over, ledgers))
 
     turn = whose(state, candidates, startable, ledgers, now, rules)  # (2)
     due = turn if turn is not None and turn.due else None
-    over = room.surplus(state, ledgers, now)
-    closed = _closed(state, due, over)  # (3)
+    closed = _closed(state, due, over, ledgers)  # (3)
     exempt = {state.switching, due.models if due is not None else None}
     grant = _seated(state, candidates, closed, exempt)  # (4)
     starting = {w.job for w in grant}
@@ -79,20 +79,24 @@ def plan(state: PoolState, waiting: Sequence[Waiter], ledgers: Bytes, now: float
 # ── (3) draining ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _closed(state: PoolState, due: Turn | None, over: EngineView | None) -> frozenset[str]:
+def _closed(state: PoolState, due: Turn | None, over: EngineView | None, ledgers: Bytes) -> frozenset[str]:
     """Engines that take no new leases but those of the models memory turns to."""
-    closed = set(state.retiring | leaving(state))
-    own: frozenset[str] = frozenset()
+    own: frozenset[str] = due.models if due is not None else frozenset()
+    closed = set(_going(state, None if over is not None and over.model in own else over, ledgers))
     if due is not None:
-        own = due.models
         closed |= {v.model for v in due.victims if v.resident}
         if due.hard:
             closed |= {m for m in own if state.can_answer(m)}
-    if over is not None and over.resident and over.model not in own:
-        closed.add(over.model)
     if state.moving is not None and state.engines[state.moving].usable:
         closed.add(state.moving)
     return frozenset(m for m in closed if not (e := state.engines[m]).pinned or e.retiring or m in own)
+
+
+def _going(state: PoolState, over: EngineView | None, ledgers: Bytes) -> frozenset[str]:
+    """Engines on which nobody new starts whatever the turn: they are to leave memory."""
+    return (
+        state.retiring | leaving(state, ledgers) | ({over.model} if over is not None and over.resident else frozenset())
+    )
 
 
 # ── (4) seats ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -6,7 +6,7 @@ one that takes twenty and has rested ten times as long. Never a pinned engine, n
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from worker.memory import NOTHING, Bytes, Tier
 from worker.pool.states import EngineState, EngineView, Move, PoolState, Sleep, Unload
@@ -86,8 +86,11 @@ def put_away(
     return Unload(victim.model, why)
 
 
-def surplus(state: PoolState, ledgers: Bytes, now: float) -> EngineView | None:
-    """The engine to go next because capacity was lowered or engines turned out larger than reckoned."""
+def surplus(state: PoolState, ledgers: Bytes, wanted: Container[str], now: float) -> EngineView | None:
+    """The engine to go next because capacity was lowered or engines turned out larger than reckoned.
+
+    One of those somebody waits for (``wanted``) only when there is no other.
+    """
     leaving = {e.model for e in state.engines.values() if e.state is EngineState.STOPPING or e.model == state.moving}
     stay = [e for e in state.engines.values() if e.resident and e.model not in leaving]
     coming = [e for e in state.engines.values() if e.model == state.moving and e.resident and not e.usable]
@@ -98,7 +101,7 @@ def surplus(state: PoolState, ledgers: Bytes, now: float) -> EngineView | None:
     if asleep and not crowded:
         return min(asleep, key=lambda e: (e.last_used, e.model))
     awake = [e for e in stay if e.usable and not e.pinned]
-    return min(awake, key=lambda e: _worth(e, now)) if awake else None
+    return min(awake, key=lambda e: (e.model in wanted, _worth(e, now))) if awake else None
 
 
 def sleeps(state: PoolState, ledgers: Bytes, engine: EngineView, tier: Tier) -> bool:

@@ -16,9 +16,12 @@ def fulfilled(state: PoolState, ledgers: Bytes) -> tuple[str, ...]:
     return tuple(w.id for w in state.wishes if _holds(state.engines[w.model], w) or _hopeless(state, w, ledgers))
 
 
-def leaving(state: PoolState) -> frozenset[str]:
-    """Engines that take no new leases because an operator wants them out of memory."""
-    return frozenset(w.model for w in state.wishes if w.kind in ("unload", "sleep") and state.can_answer(w.model))
+def leaving(state: PoolState, ledgers: Bytes) -> frozenset[str]:
+    """Engines that take no new leases because an operator wants them out of memory, and they can go."""
+    away = [w for w in state.wishes if w.kind in ("unload", "sleep") and state.can_answer(w.model)]
+    return frozenset(
+        w.model for w in away if w.kind == "unload" or room.sleeps(state, ledgers, state.engines[w.model], w.tier)
+    )
 
 
 def wished(

@@ -180,10 +180,18 @@ class Pool(RuleBasedStateMachine):
         pool = self.pool
         pool.failing.clear()
         _until(pool, lambda: not (pool.waiting or pool.running), "7: somebody is never served")
-        _until(pool, lambda: not pool.wishes and pool.moving is None, "7: a wish is never fulfilled")
+        _until(pool, lambda: not _possible(pool) and pool.moving is None, "7: a wish is never fulfilled")
         pinned = [m for m, e in pool.engines.items() if e.pinned]
         _until(pool, lambda: all(pool.engines[m].usable for m in pinned), "5: a pinned engine stays out of memory")
         assert sum(e.resident for e in pool.engines.values()) <= pool.capacity, "invariant 4"
+
+
+def _possible(pool: Simulator) -> list[Wish]:
+    """Wishes still to be fulfilled; one to sleep may wait for others to leave it the room."""
+    state = pool.state()
+    blocked = {w.model for w in pool.wishes if w.kind == "sleep" and pool.engines[w.model].usable}
+    blocked -= {w.model for w in pool.wishes if room.sleeps(state, pool.ledgers, pool.engines[w.model], w.tier)}
+    return [w for w in pool.wishes if w.model not in blocked]
 
 
 def _until(pool: Simulator, done: Callable[[], bool], otherwise: str) -> None:

@@ -220,6 +220,13 @@ def test_an_engine_over_capacity_drains_and_goes() -> None:
     assert decide(changed(idle, leaving, state=STOPPING), [], 6.0).draining == set()
 
 
+def test_jobs_for_an_engine_over_capacity_are_served_all_the_same() -> None:
+    crowded = changed(pool("abc", capacity=1), "b", state=DRAINING)
+    waiting = [*jobs("a"), *jobs("b"), *jobs("c")]
+    served = {job for at in (1.0, 80.0, 200.0) for job in decide(crowded, waiting, at).grant}
+    assert served == {"a0", "b0", "c0"}
+
+
 # ── (4) who starts ───────────────────────────────────────────────────────────────────────────────────────────────
 
 

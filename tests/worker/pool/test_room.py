@@ -123,15 +123,18 @@ def test_room_is_reserved_for_both_ends_of_a_wake() -> None:
 
 def test_surplus_is_the_engine_least_worth_keeping_and_none_while_one_is_leaving() -> None:
     state = changed(sized("abc"), "b", last_used=-5.0)
-    found = room.surplus(state, NO_LIMIT, 10.0)
+    found = room.surplus(state, NO_LIMIT, (), 10.0)
     assert found is not None
     assert found.model == "b"
-    assert room.surplus(changed(state, "b", state=STOPPING), NO_LIMIT, 10.0) is None
-    assert room.surplus(sized("ab"), NO_LIMIT, 10.0) is None
-    assert room.surplus(changed(sized("abc"), "abc", pinned=True), NO_LIMIT, 10.0) is None
+    wanted = room.surplus(state, NO_LIMIT, "ab", 10.0)
+    assert wanted is not None
+    assert wanted.model == "c"
+    assert room.surplus(changed(state, "b", state=STOPPING), NO_LIMIT, (), 10.0) is None
+    assert room.surplus(sized("ab"), NO_LIMIT, (), 10.0) is None
+    assert room.surplus(changed(sized("abc"), "abc", pinned=True), NO_LIMIT, (), 10.0) is None
 
 
 def test_when_bytes_run_short_who_sleeps_goes_first() -> None:
-    found = room.surplus(sized("ab", asleep="c"), Bytes(16, 20), 10.0)
+    found = room.surplus(sized("ab", asleep="c"), Bytes(16, 20), (), 10.0)
     assert found is not None
     assert found.model == "c"

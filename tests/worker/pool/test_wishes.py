@@ -78,6 +78,7 @@ def test_an_engine_is_put_to_sleep_as_deep_as_asked_when_the_host_has_room() -> 
     crowded = changed(state, "d", state=SLEEPING, reserved=Bytes(0, 8))
     assert decide(crowded, [], 3.0, ledgers=Bytes(16, 15)).move is None
     assert decide(crowded, [], 3.0, ledgers=Bytes(16, 15)).done == ()
+    assert decide(crowded, jobs("ab"), 3.0, ledgers=Bytes(16, 15)).grant == ("ab0",), "until then it serves"
 
 
 @pytest.mark.parametrize(

@@ -141,7 +141,7 @@ class Rules:
     idle_ttl_s: float = 0.0
     queue_bound: int = 100
     may_sleep: bool = False
-    patience_s: float = 5.0
+    patience_s: float = 20.0
     """A job waits for an engine whose back-off ends within this; else it is refused."""
     tick_s: float = 1.0
     """Longest time between two plans: how late one that depends on the clock alone may be."""

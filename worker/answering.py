@@ -63,6 +63,17 @@ class Tries:
         return True
 
 
+def apart(name: str, side: Side) -> str:
+    """What one side of the battle ``name`` is called in the pool's line, when its sides are answered in turn."""
+    return f"{name}.{side}"
+
+
+def together(job: str) -> str:
+    """The name of the battle that a job in the pool's line belongs to: itself, or what :func:`apart` began with."""
+    name, _, side = job.rpartition(".")
+    return name if side in SIDES else job
+
+
 class Answering:
     """Answers both sides into ``showing``. ``on_leased`` is awaited whenever engines have been leased."""
 
@@ -79,7 +90,7 @@ class Answering:
         coin: Callable[[], float] = random.random,
     ) -> None:
         name = task_id(job.battle_id, job.turn)
-        self.names = (name, *(f"{name}.{side}" for side in SIDES))
+        self.names = (name, *(apart(name, side) for side in SIDES))
         """Under which this battle may be in the pool's line: both sides together, or one of them."""
         self._job = job
         self._pool = pool
@@ -102,7 +113,7 @@ class Answering:
                 return
             except NotTogether:
                 self._showing.one_by_one()
-        await all_of(*(self._answer_sides(f"{self.names[0]}.{s}", [s]) for s in self._in_turn()))
+        await all_of(*(self._answer_sides(apart(self.names[0], s), [s]) for s in self._in_turn()))
 
     def _in_turn(self) -> list[Side]:
         """What is in memory first, so that no switch is wasted; else a coin decides, so that order tells nothing."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from worker.answering import together
 from worker.contract.residency import Residency, pair_key
 from worker.pool.outlook import outlook
 from worker.pool.pool import Pool
@@ -14,7 +15,7 @@ _COMING = (EngineState.STARTING, EngineState.LOADING, EngineState.WAKING, Engine
 
 def generating(pool: Pool) -> int:
     """Battles that hold engines; one whose sides are answered apart counts once."""
-    return len({job.removesuffix(".a").removesuffix(".b") for job in pool.leased})
+    return len({together(job) for job in pool.leased})
 
 
 def report_of(pool: Pool, worker: str, accepting: bool) -> Residency:

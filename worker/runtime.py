@@ -75,7 +75,7 @@ class Runtime:
         meter: Meter | None = None,
     ) -> None:
         self.settings = settings
-        self.catalog = catalog
+        self._catalog = catalog
         self.fit = fit
         self._meter = meter or NoMeter()
         self.name = name
@@ -109,7 +109,7 @@ class Runtime:
             s.redis_url, retry=retry, retry_on_error=[RedisConnectionError, RedisTimeoutError]
         )
         self.pool = Pool(
-            self.catalog,
+            self._catalog,
             self._make_engine,
             capacity=s.max_resident,
             rules=Rules(
@@ -118,6 +118,7 @@ class Runtime:
                 idle_ttl_s=s.idle_ttl_s,
                 queue_bound=s.queue_bound,
                 may_sleep=self.fit.scene.may_sleep,
+                patience_s=s.patience_s,
             ),
             ledgers=self.fit.scene.budget,
             sizes=LearntSizes(self.fit, s.models_dir),

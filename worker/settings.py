@@ -49,6 +49,8 @@ class WorkerSettings(BaseSettings):
     """``host:port`` where the worker's ``/metrics`` answers; default: nowhere."""
     fail_backoff_s: float = Field(default=30.0, gt=0)
     """An engine that could not load is not tried again for this long, doubling each time."""
+    patience_s: float = Field(default=20.0, ge=0)
+    """A battle waits for an engine that failed if the next try is at most so far off; else it is refused at once."""
     load_timeout_s: float = Field(default=900.0, gt=0)
 
     pace: bool = True

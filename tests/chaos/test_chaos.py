@@ -41,7 +41,7 @@ def test_nothing_is_lost_repeated_or_stuck(round_of: Callable[[str, int, int], O
 
 
 def test_engines_that_die_take_nothing_with_them(round_of: Callable[[str, int, int], Outcome]) -> None:
-    check(round_of("engine", 4 * AT_ONCE, 0))
+    check(round_of("engine", 5 * AT_ONCE, 0))
 
 
 @pytest.mark.long

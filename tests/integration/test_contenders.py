@@ -61,6 +61,7 @@ def worker(
         "ARENA_CATALOG": str(tmp_path / "catalog.toml"),
         "ARENA_METRICS_ADDRESS": metrics_url.removeprefix("http://").removesuffix("/metrics"),
         "ARENA_FAIL_BACKOFF_S": "0.2",
+        "ARENA_PATIENCE_S": "1",
         "ARENA_PACE_TAIL_S": "0.1",
         "FAR_KEY": KEY,
         "NO_PROXY": "127.0.0.1",

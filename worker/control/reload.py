@@ -38,7 +38,7 @@ def _fitted(runtime: Runtime, catalog: Catalog, capacity: int, pins: tuple[str, 
 def _take_up(runtime: Runtime, catalog: Catalog, fit: Fit) -> Operation:
     known = {str(p) for p in runtime.fit.warnings}
     new = [p for p in fit.warnings if str(p) not in known]
-    runtime.catalog, runtime.fit = catalog, fit
+    runtime.fit = fit
     note = f"; beware: {_shown(new)}" if new else ""
     return Desk(runtime.pool).reload_catalog(catalog, note)
 

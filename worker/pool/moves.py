@@ -40,6 +40,7 @@ class Hands:
         clock: Callable[[], float],
         set_view: Callable[..., None],
         meter: Meter,
+        may_sleep: bool,
         fail_backoff_s: float,
         load_timeout_s: float,
     ) -> None:
@@ -48,13 +49,14 @@ class Hands:
         self._clock = clock
         self._set = set_view
         self._meter = meter
+        self._may_sleep = may_sleep
         self._backoff = fail_backoff_s
         self._load_timeout = load_timeout_s
 
-    async def do(self, slot: Slot, move: Move, may_sleep: bool) -> None:
+    async def do(self, slot: Slot, move: Move) -> None:
         """Never raises but CancelledError; what went wrong is in the slot's view."""
         if isinstance(move, Load):
-            await self._load(slot, may_sleep)
+            await self._load(slot)
         elif isinstance(move, Unload):
             await self._unload(slot, move.why)
         elif isinstance(move, Sleep):
@@ -62,10 +64,10 @@ class Hands:
         else:
             await self._wake(slot)
 
-    async def _load(self, slot: Slot, may_sleep: bool) -> None:
+    async def _load(self, slot: Slot) -> None:
         began = self._clock()
         model = slot.spec.id
-        slot.engine = self._make(EngineOrder(slot.spec, slot.kv_bytes, slot.adapters, may_sleep))
+        slot.engine = self._make(EngineOrder(slot.spec, slot.kv_bytes, slot.adapters, self._may_sleep))
         self._set(slot, state=EngineState.STARTING, why="", reserved=slot.view.footprint.resident)
         log.info("loading %s", model)
         try:

@@ -76,6 +76,7 @@ class Pool:
             clock=clock,
             set_view=self.slots.set,
             meter=self.meter,
+            may_sleep=self.rules.may_sleep,
             fail_backoff_s=fail_backoff_s,
             load_timeout_s=load_timeout_s,
         )
@@ -139,7 +140,8 @@ class Pool:
             raise
         finally:
             self._waiting.pop(job, None)
-            self._decide()
+            if job not in self._leases:  # a grant has been decided on already
+                self._decide()
         try:
             yield lease
         finally:
@@ -276,7 +278,7 @@ class Pool:
             self._wishes = [w for w in self._wishes if w.id != done]
             self.operations.end(done, "done", "")
         if (move := decided.move) is not None and self._mover.moving is None:
-            self._mover.begin(move, self._hands.do(self.slots[move.model], move, self.rules.may_sleep))
+            self._mover.begin(move, self._hands.do(self.slots[move.model], move))
 
     def _grant(self, job: str, waiting: Waiting) -> None:
         now = self.clock()

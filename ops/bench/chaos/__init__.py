@@ -34,7 +34,7 @@ def run(args: Any) -> tuple[str, list[Row]]:
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="arena-chaos-") as folder, running(Path(folder)) as arena:
         for n, fault in enumerate(wanted):
-            battles = max(share, 4 * args.at_once) if fault == "engine" else share  # engines die by themselves, of use
+            battles = max(share, 5 * args.at_once) if fault == "engine" else share  # engines die by themselves, of use
             outcome = play(arena, fault, battles, args.at_once, first=n * 1000)
             rows += _rows(outcome)
             for breach in outcome.breaches:

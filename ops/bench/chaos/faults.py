@@ -76,12 +76,13 @@ FAULTS: dict[str, Fault] = {
 def prepared(name: str, arena: Stack, at_once: int) -> Iterator[None]:
     """For the length of a round: where engines are to die, their catalog says so.
 
-    An engine outlives all answers it may be asked for at once, or one that died would die again under the same ones.
+    An engine outlives twice the answers it may be asked for at once: after a death the answers it lost come first, and
+    if the engine died again under those, a battle would meet more deaths than the attempts it is given.
     """
     if name != "engine":
         yield
         return
-    for text in (catalog_text(at_once + 1), catalog_text()):
+    for text in (catalog_text(2 * at_once + 1), catalog_text()):
         arena.catalog.write_text(text)
         arena.worker.stop()
         wait_for("the worker to be gone", lambda: not arena.ready)

@@ -1,59 +1,16 @@
-"""The tables. What people and models wrote is kept apart in ``texts``: it can be deleted while every vote, and all that
-the ranking needs of the answers, stays.
+"""Battles and what was said in them. What people and models wrote is kept apart in ``texts``: it can be deleted while
+every vote, and all that the ranking needs of the answers, stays.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    JSON,
-    CheckConstraint,
-    DateTime,
-    Dialect,
-    ForeignKey,
-    ForeignKeyConstraint,
-    Index,
-    MetaData,
-    String,
-    Text,
-    TypeDecorator,
-    UniqueConstraint,
-)
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
 
-NAMING = {
-    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    "ck": "ck_%(table_name)s_%(constraint_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
-    "pk": "pk_%(table_name)s",
-}
-
-
-def now() -> datetime:
-    """This moment, in UTC."""
-    return datetime.now(UTC)
-
-
-class Moment(TypeDecorator[datetime]):
-    """A point in time, always aware and in UTC, also on SQLite (which forgets the zone)."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        return value if value is None else value.astimezone(UTC)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None or value.tzinfo is not None:
-            return value
-        return value.replace(tzinfo=UTC)
-
-
-class Base(DeclarativeBase):
-    metadata = MetaData(naming_convention=NAMING)
+from web.models.base import Base, Moment, now
 
 
 class Battle(Base):
@@ -64,6 +21,8 @@ class Battle(Base):
         CheckConstraint("state IN ('queued', 'running', 'finished', 'failed', 'cancelled')", name="state"),
         Index(None, "owner", "created_at"),
         Index(None, "state", "created_at"),
+        Index(None, "batch_id"),
+        UniqueConstraint("share_id"),
     )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
@@ -76,6 +35,10 @@ class Battle(Base):
     probability: Mapped[float]
     """That the policy draws this pair, whichever side each model is on; fixed before the battle is queued."""
     policy_version: Mapped[str] = mapped_column(String(40))
+    ranked: Mapped[bool] = mapped_column(default=True)
+    """False when the asker chose the pair: its vote is kept and shown to them, and never counts."""
+    sampling: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    """What the asker set, the same for both sides; None: each model's own defaults."""
     turns: Mapped[int] = mapped_column(default=1)
     attempt: Mapped[int] = mapped_column(default=0)
     """The newest generation known of; 0 until a worker has claimed one."""
@@ -85,6 +48,11 @@ class Battle(Base):
     voted_at: Mapped[datetime | None] = mapped_column(Moment)
     cancelled_by: Mapped[str | None] = mapped_column(String(16))
     error: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    share_id: Mapped[str | None] = mapped_column(String(40))
+    """Under which anybody may read it; set by its owner, after the vote."""
+    batch_id: Mapped[str | None] = mapped_column(ForeignKey("batches.id"))
+    deleted_at: Mapped[datetime | None] = mapped_column(Moment)
+    """Its owner deleted it: its texts and ``owner`` are gone, what the ranking needs stays."""
 
 
 class Turn(Base):
@@ -138,53 +106,28 @@ class Words(Base):
     content: Mapped[str] = mapped_column(Text)
 
 
-class Vote(Base):
-    """One judgement; at most one per battle, which the database itself enforces."""
+class Batch(Base):
+    """Many prompts at once, by a researcher."""
 
-    __tablename__ = "votes"
-    __table_args__ = (
-        UniqueConstraint("battle_id"),
-        CheckConstraint("winner IN ('a', 'b', 'tie', 'both_bad')", name="winner"),
-        Index(None, "counted", "model_a", "model_b"),
-    )
+    __tablename__ = "batches"
+    __table_args__ = (Index(None, "owner", "created_at"),)
 
-    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
-    battle_id: Mapped[str] = mapped_column(ForeignKey("battles.id"))
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
     owner: Mapped[str] = mapped_column(String(64))
-    winner: Mapped[str] = mapped_column(String(8))
-    model_a: Mapped[str] = mapped_column(String(64))
-    model_b: Mapped[str] = mapped_column(String(64))
-    counted: Mapped[bool] = mapped_column(default=True)
-    reasons: Mapped[list[str]] = mapped_column(JSON, default=list)
-    """Why it does not count; empty when it does."""
-    idempotency_key: Mapped[str | None] = mapped_column(String(64))
+    name: Mapped[str] = mapped_column(String(200), default="")
+    size: Mapped[int]
     created_at: Mapped[datetime] = mapped_column(Moment, default=now)
+    cancelled_at: Mapped[datetime | None] = mapped_column(Moment)
 
 
-class RatingSnapshot(Base):
-    """One fit of the leaderboard. ``votes``: how many counted votes it saw; ``newest_vote``: the last one's id."""
+class BatchItem(Base):
+    """One prompt of a batch. ``prompt`` moves to the battle's texts when its battle begins."""
 
-    __tablename__ = "rating_snapshots"
-    __table_args__ = (Index(None, "board", "id"),)
+    __tablename__ = "batch_items"
+    __table_args__ = (Index(None, "battle_id"),)
 
-    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
-    board: Mapped[str] = mapped_column(String(40), default="overall")
-    created_at: Mapped[datetime] = mapped_column(Moment, default=now)
-    votes: Mapped[int]
-    newest_vote: Mapped[int]
-    method: Mapped[str] = mapped_column(String(80))
-
-
-class Rating(Base):
-    """A model's row on one snapshot."""
-
-    __tablename__ = "ratings"
-
-    snapshot_id: Mapped[int] = mapped_column(ForeignKey("rating_snapshots.id", ondelete="CASCADE"), primary_key=True)
-    model: Mapped[str] = mapped_column(String(64), primary_key=True)
-    rank: Mapped[int]
-    rating: Mapped[float]
-    lower: Mapped[float]
-    upper: Mapped[float]
-    votes: Mapped[int]
-    win_rate: Mapped[float]
+    batch_id: Mapped[str] = mapped_column(ForeignKey("batches.id", ondelete="CASCADE"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    prompt: Mapped[str | None] = mapped_column(Text)
+    battle_id: Mapped[str | None] = mapped_column(ForeignKey("battles.id", ondelete="SET NULL"))
+    error: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))

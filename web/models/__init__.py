@@ -1,0 +1,25 @@
+"""The tables."""
+
+from web.models.base import Base, Moment, now
+from web.models.battles import Answer, Batch, BatchItem, Battle, Turn, Words
+from web.models.operators import ApiKey, AuditLine, ModelState, Quarantine
+from web.models.votes import Rating, RatingSnapshot, Vote
+
+__all__ = [
+    "Answer",
+    "ApiKey",
+    "AuditLine",
+    "Base",
+    "Batch",
+    "BatchItem",
+    "Battle",
+    "ModelState",
+    "Moment",
+    "Quarantine",
+    "Rating",
+    "RatingSnapshot",
+    "Turn",
+    "Vote",
+    "Words",
+    "now",
+]

@@ -1,0 +1,67 @@
+"""Votes, and the leaderboards made from them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from web.models.base import Base, Moment, now
+
+
+class Vote(Base):
+    """One judgement; at most one per battle, which the database itself enforces."""
+
+    __tablename__ = "votes"
+    __table_args__ = (
+        UniqueConstraint("battle_id"),
+        CheckConstraint("winner IN ('a', 'b', 'tie', 'both_bad')", name="winner"),
+        Index(None, "counted", "model_a", "model_b"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    battle_id: Mapped[str] = mapped_column(ForeignKey("battles.id"))
+    owner: Mapped[str] = mapped_column(String(64))
+    winner: Mapped[str] = mapped_column(String(8))
+    model_a: Mapped[str] = mapped_column(String(64))
+    model_b: Mapped[str] = mapped_column(String(64))
+    counted: Mapped[bool] = mapped_column(default=True)
+    reasons: Mapped[list[str]] = mapped_column(JSON, default=list)
+    """Why it does not count; empty when it does."""
+    idempotency_key: Mapped[str | None] = mapped_column(String(64))
+    why: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    """The voter's own reasons, of a closed set, by side."""
+    comment: Mapped[str | None] = mapped_column(Text)
+    """The voter's words; they go when the battle's texts go."""
+    created_at: Mapped[datetime] = mapped_column(Moment, default=now)
+
+
+class RatingSnapshot(Base):
+    """One fit of the leaderboard. ``votes``: how many counted votes it saw; ``newest_vote``: the last one's id."""
+
+    __tablename__ = "rating_snapshots"
+    __table_args__ = (Index(None, "board", "id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    board: Mapped[str] = mapped_column(String(40), default="overall")
+    created_at: Mapped[datetime] = mapped_column(Moment, default=now)
+    votes: Mapped[int]
+    newest_vote: Mapped[int]
+    method: Mapped[str] = mapped_column(String(80))
+
+
+class Rating(Base):
+    """A model's row on one snapshot."""
+
+    __tablename__ = "ratings"
+
+    snapshot_id: Mapped[int] = mapped_column(ForeignKey("rating_snapshots.id", ondelete="CASCADE"), primary_key=True)
+    model: Mapped[str] = mapped_column(String(64), primary_key=True)
+    rank: Mapped[int]
+    rating: Mapped[float]
+    lower: Mapped[float]
+    upper: Mapped[float]
+    votes: Mapped[int]
+    win_rate: Mapped[float]

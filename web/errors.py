@@ -81,6 +81,23 @@ class CrossOrigin(ArenaError):
     status, code, title = 403, "cross_origin", "This request comes from another site"
 
 
+class KeyNeeded(ArenaError):
+    status, code, title = 401, "key_needed", "This needs a key"
+
+    def __init__(self, detail: str = "", **extra: Any) -> None:
+        super().__init__(detail, headers={"WWW-Authenticate": "Bearer"}, **extra)
+
+
+class BadKey(KeyNeeded):
+    """Unknown, revoked or misspelt; which of them is nobody's business."""
+
+    code, title = "bad_key", "This key opens nothing"
+
+
+class ScopeMissing(ArenaError):
+    status, code, title = 403, "scope_missing", "This key does not open this"
+
+
 class BadHandshake(ArenaError):
     status, code, title = 400, "bad_handshake", "This is not a websocket handshake"
 

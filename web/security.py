@@ -8,7 +8,6 @@ is SameSite=Lax, and every write made with it must also come from our own pages:
 from __future__ import annotations
 
 import hashlib
-import hmac
 import ipaddress
 import secrets
 from collections.abc import Iterable, Mapping
@@ -19,6 +18,7 @@ from flask import Flask, Request, Response, current_app, g, request
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 from werkzeug.datastructures import Headers
 
+from web.access import current_key, has_scope
 from web.context import arena
 from web.errors import CrossOrigin, NotJson
 from web.settings import WebSettings
@@ -79,15 +79,16 @@ def sessions() -> Sessions:
 
 
 def current_owner() -> str | None:
-    """The asking session's owner hash, or None when it has no valid cookie."""
+    """The owner hash of the asking key or session, or None when it has neither. Raises BadKey."""
     if "owner" not in g:
-        g.owner = sessions().owner(request.cookies.get(COOKIE))
+        key = current_key()
+        g.owner = sessions().owner(request.cookies.get(COOKIE)) if key is None else key.owner
     owner: str | None = g.owner
     return owner
 
 
 def ensure_owner() -> str:
-    """The asking session's owner hash; begins a session when there is none (the reply then sets the cookie)."""
+    """The asking key's or session's owner hash; without either a session begins, whose cookie the reply sets."""
     owner = current_owner()
     if owner is None:
         g.new_cookie, owner = sessions().issue()
@@ -128,17 +129,16 @@ def _is_trusted(address: str, settings: WebSettings) -> bool:
 
 
 def is_private(req: Request, settings: WebSettings) -> bool:
-    """Whether the asker may know which models are loaded: came in by the private listener, or holds the admin key.
+    """Whether the asker may know which models are loaded: came in by the private listener, or has a key for it.
 
     The port is the accepted socket's own: behind a unix socket ``SERVER_PORT`` only repeats the Host header.
     """
-    if settings.private_port is not None and _local_port(req.environ) == settings.private_port:
-        return True
-    if settings.admin_key is None:
-        return False
-    scheme, _, token = req.headers.get("Authorization", "").partition(" ")
-    expected = settings.admin_key.get_secret_value()
-    return scheme.lower() == "bearer" and hmac.compare_digest(token.strip().encode(), expected.encode())
+    return on_private_listener(req, settings) or has_scope("admin")
+
+
+def on_private_listener(req: Request, settings: WebSettings) -> bool:
+    """Whether the request came in on ``ARENA_PRIVATE_PORT``."""
+    return settings.private_port is not None and _local_port(req.environ) == settings.private_port
 
 
 def _local_port(environ: Mapping[str, Any]) -> int | None:
@@ -157,7 +157,7 @@ def init_app(app: Flask, settings: WebSettings) -> None:
     def check_write() -> None:
         if request.method in _SAFE:
             return
-        if not same_site(request.headers, request.host, arena().settings.origins):
+        if current_key() is None and not same_site(request.headers, request.host, arena().settings.origins):
             raise CrossOrigin()
         has_body = request.content_length not in (None, 0) or "Transfer-Encoding" in request.headers
         if has_body and not request.is_json:

@@ -13,10 +13,16 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
+
+from web.settings.conversation import ConversationSettings
+from web.settings.limits import LimitSettings
+from web.settings.openai import OpenaiSettings
+from web.settings.operating import OperatingSettings
+from web.settings.privacy import PrivacySettings
 
 
-class WebSettings(BaseSettings):
+class WebSettings(ConversationSettings, LimitSettings, OpenaiSettings, OperatingSettings, PrivacySettings):
     """Every variable is prefixed ``ARENA_``; seconds unless the name says otherwise."""
 
     model_config = SettingsConfigDict(env_prefix="ARENA_", frozen=True, extra="ignore", env_ignore_empty=True)

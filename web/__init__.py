@@ -16,13 +16,14 @@ def create_app(settings: WebSettings | None = None) -> APIFlask:
     Raises CatalogError or pydantic.ValidationError when it is told nonsense.
     """
     # Imported here, so that the records worker, which needs none of this, does not load it.
-    from web import api, cli, errors, live, openapi, pages, security
+    from web import api, cli, errors, live, pages, security
     from web.context import build_arena
+    from web.openapi.app import make_app
     from web.queue import Queue, make_celery
     from web.settings import WebSettings
 
     settings = settings or WebSettings.from_env()
-    app = openapi.make_app()
+    app = make_app()
     app.config["MAX_CONTENT_LENGTH"] = body_limit(settings)
     app.extensions["arena"] = arena = build_arena(settings, Queue(make_celery(settings, "web")))
 

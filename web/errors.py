@@ -32,6 +32,8 @@ class ArenaError(Exception):
     status = 500
     code = "internal"
     title = "Something went wrong on our side"
+    later = False
+    """Whether the reply says in ``Retry-After`` when to try again."""
 
     def __init__(self, detail: str = "", *, headers: Mapping[str, str] | None = None, **extra: Any) -> None:
         super().__init__(detail or self.title)
@@ -42,6 +44,8 @@ class ArenaError(Exception):
 
 class _Later(ArenaError):
     """A refusal that time may cure: carries Retry-After."""
+
+    later = True
 
     def __init__(self, detail: str = "", *, retry_after_s: float = 10, **extra: Any) -> None:
         super().__init__(detail, headers={"Retry-After": str(max(1, round(retry_after_s)))}, **extra)
@@ -61,6 +65,10 @@ class NotJson(ArenaError):
 
 class InvalidBody(ArenaError):
     status, code, title = 422, "invalid_body", "The body has the wrong form"
+
+
+class InvalidQuery(ArenaError):
+    status, code, title = 422, "invalid_query", "A parameter in the address has the wrong form"
 
 
 class UnknownBattle(ArenaError):
@@ -136,7 +144,7 @@ class NotReady(_Later):
     status, code, title = 503, "not_ready", "The arena is not ready yet"
 
 
-_CODES = {
+HTTP_CODES = {
     400: "bad_request",
     404: "not_found",
     405: "method_not_allowed",
@@ -183,7 +191,7 @@ def _from_http(error: HTTPException) -> ArenaError:
         status = error.response.status_code
     kind = ArenaError(error.description or error.name)
     kind.status = status
-    kind.code = _CODES.get(status, "internal" if status >= 500 else "bad_request")
+    kind.code = HTTP_CODES.get(status, "internal" if status >= 500 else "bad_request")
     kind.title = error.name
     kind.headers = {k: v for k, v in error.get_headers() if k in ("Allow", "Retry-After", "Location")}
     return kind
@@ -192,8 +200,10 @@ def _from_http(error: HTTPException) -> ArenaError:
 def _from_validation(error: HTTPError) -> ArenaError:
     """APIFlask's account of a body that does not fit its schema, without echoing what was sent."""
     located = error.detail if isinstance(error.detail, dict) else {}
-    fields = next((v for v in located.values() if isinstance(v, dict)), {})
+    place, fields = next(((k, v) for k, v in located.items() if isinstance(v, dict)), ("", {}))
     field, messages = next(iter(fields.items()), ("", [error.message or ""]))
+    if place in ("query", "headers", "path"):
+        return InvalidQuery(f"{field}: {messages[0]}", field=field)
     if field in ("", "_schema"):
         return InvalidBody("The body must be a JSON object.")
     return InvalidBody(f"{field}: {messages[0]}", field=field)

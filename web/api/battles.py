@@ -10,7 +10,9 @@ from apiflask import APIBlueprint
 from web.api.schemas import BattleBegun, BattleOut, PromptIn, StateOut
 from web.arena import battles, views
 from web.context import arena
+from web.errors import Busy, EmptyPrompt, NoWorker, PromptTooLong, UnknownBattle
 from web.live.socket import PATH
+from web.openapi import access, problems
 from web.security import current_owner, ensure_owner
 
 bp = APIBlueprint("battles", __name__, url_prefix="/api/battles", tag="Battles")
@@ -19,7 +21,8 @@ bp = APIBlueprint("battles", __name__, url_prefix="/api/battles", tag="Battles")
 @bp.post("")
 @bp.input(PromptIn, arg_name="body")
 @bp.output(BattleBegun, status_code=202)
-@bp.doc(responses={403: "From another site", 429: "The line is full", 503: "Nobody can answer now"})
+@problems(EmptyPrompt, PromptTooLong, Busy, NoWorker)
+@access()
 def begin(body: PromptIn) -> dict[str, Any]:
     """Put a prompt before two anonymous models.
 
@@ -31,6 +34,8 @@ def begin(body: PromptIn) -> dict[str, Any]:
 
 @bp.get("/<battle_id>")
 @bp.output(BattleOut)
+@problems(UnknownBattle)
+@access()
 def show(battle_id: str) -> dict[str, Any]:
     """A battle of yours as it is now, text so far included."""
     context, owner = arena(), current_owner()
@@ -45,7 +50,8 @@ def show(battle_id: str) -> dict[str, Any]:
 
 @bp.post("/<battle_id>/cancel")
 @bp.output(StateOut, status_code=202)
-@bp.doc(responses={403: "From another site"})
+@problems(UnknownBattle)
+@access()
 def cancel(battle_id: str) -> dict[str, Any]:
     """Stop both answers. A battle that is over stays as it is."""
     return {"id": battle_id, "state": battles.cancel(arena(), current_owner(), battle_id)}

@@ -11,11 +11,12 @@ from flask import Response, current_app, request
 from web.api.schemas import TicketOut
 from web.arena import views
 from web.context import arena
-from web.errors import CrossOrigin
+from web.errors import CrossOrigin, NoRoom, TooManyConnections, TooManyTickets, UnknownBattle
 from web.live import stream, tickets
 from web.live.house import House
 from web.live.socket import PATH
 from web.live.visitor import Visitor
+from web.openapi import access, problems
 from web.security import client_address, current_owner, same_site
 
 bp = APIBlueprint("events", __name__, url_prefix="/api/battles", tag="Battles")
@@ -24,17 +25,15 @@ _STREAM: Any = {
     "description": "Server-sent events; `id` is `<epoch>:<seq>`, `data` one message as it goes over the websocket",
     "content": {"text/event-stream": {"schema": {"type": "string"}}},
 }
-_REFUSED: Any = {
+_ANSWERS: Any = {
     204: "The battle is over and `Last-Event-ID` has all of it",
-    403: "From another site",
-    404: "No such battle of yours",
-    429: "Too many connections",
-    503: "No room, or going away",
 }
 
 
 @bp.get("/<battle_id>/events")
-@bp.doc(responses={200: _STREAM, **_REFUSED})
+@bp.doc(responses={200: _STREAM, **_ANSWERS})
+@problems(UnknownBattle, CrossOrigin, TooManyConnections, NoRoom)
+@access()
 def follow(battle_id: str) -> Response:
     """A battle of yours as server-sent events, from `Last-Event-ID` on.
 
@@ -73,7 +72,8 @@ class _Body:
 
 @bp.post("/<battle_id>/ticket")
 @bp.output(TicketOut, status_code=201)
-@bp.doc(responses={403: "From another site", 429: "Too many tickets"})
+@problems(UnknownBattle, TooManyTickets)
+@access()
 def ticket(battle_id: str) -> dict[str, Any]:
     """A one-time ticket with which a page of any origin may open one websocket that watches this battle of yours.
 

@@ -14,6 +14,7 @@ from web.api.schemas import HealthOut, ReadyOut
 from web.context import Arena, arena
 from web.errors import NotReady
 from web.migrate import is_current
+from web.openapi import access, problems
 from web.records.alive import records_alive
 from web.security import is_private
 from worker.contract import residency
@@ -23,6 +24,7 @@ bp = APIBlueprint("health", __name__, tag="Operations")
 
 @bp.get("/health")
 @bp.output(HealthOut)
+@access()
 def health() -> Response:
     """The web process answers. Loaded models are told on the private listener or with the admin key only."""
     context = arena()
@@ -34,7 +36,7 @@ def health() -> Response:
 
 @bp.get("/ready")
 @bp.output(ReadyOut)
-@bp.doc(responses={503: "Something a battle needs is missing"})
+@problems(NotReady)
 def ready() -> dict[str, Any]:
     """A battle could be begun now. Otherwise 503 with the reasons."""
     reasons = list(missing(arena()))

@@ -11,7 +11,8 @@ from flask import Response, make_response, request
 from web.api.schemas import VoteIn, VoteOut
 from web.arena import voting
 from web.context import arena
-from web.errors import InvalidBody
+from web.errors import AlreadyVoted, InvalidBody, NotVotable, UnknownBattle
+from web.openapi import access, problems
 from web.security import current_owner
 
 bp = APIBlueprint("votes", __name__, url_prefix="/api/battles", tag="Battles")
@@ -22,7 +23,8 @@ _KEY_MAX = 64
 @bp.post("/<battle_id>/vote")
 @bp.input(VoteIn, arg_name="body")
 @bp.output(VoteOut, status_code=201)
-@bp.doc(responses={403: "From another site", 409: "Not votable, or voted already (the vote that stands is included)"})
+@problems(UnknownBattle, NotVotable, AlreadyVoted)
+@access()
 def vote(battle_id: str, body: VoteIn) -> Response:
     """Judge a finished battle, once. The reply names both models.
 

@@ -1,4 +1,4 @@
-"""The app object and its OpenAPI document: made so that the document says what the server really does."""
+"""The app object, made so that its OpenAPI document says what the server really does."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from flask.json.provider import DefaultJSONProvider
 
 from web.api.schemas import PROBLEM_SCHEMA
 from web.errors import NotJson
-
-_METHODS = ("get", "post", "put", "patch", "delete")
+from web.openapi.document import finish
 
 
 class Json(DefaultJSONProvider):
@@ -34,7 +33,7 @@ class JsonRequest(Request):
 
 
 def make_app() -> APIFlask:
-    """An app without routes. No docs page: it would load scripts from elsewhere, which our policy forbids."""
+    """An app without routes. APIFlask's docs page would load scripts from elsewhere; ``/docs`` is ours (web.docs)."""
     app = APIFlask(
         "web",
         title="LLM Arena",
@@ -50,29 +49,16 @@ def make_app() -> APIFlask:
         HTTP_ERROR_SCHEMA=PROBLEM_SCHEMA,
         VALIDATION_ERROR_SCHEMA=PROBLEM_SCHEMA,
         VALIDATION_ERROR_STATUS_CODE=422,
-        AUTO_404_RESPONSE=True,
+        AUTO_404_RESPONSE=False,
+        AUTO_OPERATION_ID=True,
+        AUTO_SERVERS=False,
         SYNC_LOCAL_SPEC=False,
-        INFO={"description": "Two anonymous models, one prompt, one vote."},
     )
 
     @app.spec_processor
     def honest(spec: dict[str, Any] | str) -> dict[str, Any] | str:
-        paths = spec.get("paths", {}) if isinstance(spec, dict) else {}
-        for path in paths.values():
-            for method, operation in path.items():
-                if method in _METHODS:
-                    _finish(operation)
+        if isinstance(spec, dict):
+            finish(app, spec)
         return spec
 
     return app
-
-
-def _finish(operation: dict[str, Any]) -> None:
-    responses = operation.setdefault("responses", {})
-    if "requestBody" in operation:
-        operation["requestBody"]["required"] = True
-        responses.setdefault("400", {"description": "Not JSON"})
-        responses.setdefault("413", {"description": "The body is too large"})
-    for status, response in responses.items():
-        if str(status).startswith(("4", "5")):
-            response["content"] = {"application/problem+json": {"schema": PROBLEM_SCHEMA}}

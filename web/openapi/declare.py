@@ -1,0 +1,71 @@
+"""What a view says of itself beyond its schemas: decorators that only take notes, and change nothing it does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from web.errors import ArenaError
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+_NOTES = "_arena_declared"
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """One view's notes. ``session``: a browser's session will do; ``scope``: a key needs this scope."""
+
+    problems: tuple[type[ArenaError], ...] = ()
+    session: bool = False
+    key: bool = False
+    scope: str | None = None
+    openai: bool = False
+    cached: bool = False
+    text: dict[str, str] = field(default_factory=dict)
+    """Success answers that are no JSON: status to media type."""
+
+    @property
+    def asks(self) -> bool:
+        """Whether it looks at who is asking."""
+        return self.session or self.key
+
+
+def declared(view: Callable[..., Any]) -> Declared:
+    """What was noted of ``view``; nothing when nothing was."""
+    found: Declared = getattr(view, _NOTES, Declared())
+    return found
+
+
+def problems(*kinds: type[ArenaError]) -> Callable[[View], View]:
+    """The view may refuse with any of ``kinds``; the document lists their codes under their statuses."""
+    return lambda view: _note(view, problems=(*declared(view).problems, *kinds))
+
+
+def access(*, session: bool = True, scope: str | None = None, key: bool = True) -> Callable[[View], View]:
+    """Who may ask: a browser's session (one begins where there is none), a key, or either.
+
+    ``scope`` is what a key must have; with ``session=False`` there is no other way than a key.
+    """
+    return lambda view: _note(view, session=session, key=key, scope=scope)
+
+
+def speaks_openai(view: View) -> View:
+    """Its errors have the form that OpenAI's have, ``{"error": {message, type, param, code}}``, whatever refuses."""
+    return _note(view, openai=True)
+
+
+def revalidates(view: View) -> View:
+    """Its answers have an ``ETag``; asked with it (``If-None-Match``) it says 304 when nothing changed."""
+    return _note(view, cached=True)
+
+
+def text_body(media_type: str, status: int = 200) -> Callable[[View], View]:
+    """What it answers with ``status`` is text of ``media_type``, such as ``application/jsonl``."""
+    return lambda view: _note(view, text={**declared(view).text, str(status): media_type})
+
+
+def _note(view: View, **changes: Any) -> View:
+    setattr(view, _NOTES, replace(declared(view), **changes))
+    return view

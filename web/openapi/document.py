@@ -1,0 +1,120 @@
+"""The finishing of the document: what no single view should have to say, added to every operation it is true of."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from apiflask import APIFlask
+
+from web import errors
+from web.openapi import general
+from web.openapi.catalogue import Known, by_http, every_problem, known
+from web.openapi.declare import Declared, declared
+from web.openapi.examples import example_of
+
+_METHODS = ("get", "post", "put", "patch", "delete")
+_SAFE = ("get",)
+
+
+def finish(app: APIFlask, spec: dict[str, Any]) -> None:
+    """Complete ``spec``, which APIFlask made of the views' schemas, in place."""
+    spec["info"].update(general.INFO)
+    spec["servers"] = [{"url": "/"}]
+    spec["tags"] = general.TAGS
+    schemas = spec.setdefault("components", {}).setdefault("schemas", {})
+    schemas |= {"Problem": general.PROBLEM, "OpenAIError": general.OPENAI_ERROR}
+    spec["components"]["securitySchemes"] = general.SECURITY
+    spec["components"]["headers"] = general.HEADERS
+    views = {(path, method): view for path, method, view in _views(app)}
+    for path, operations in spec.get("paths", {}).items():
+        for method, operation in operations.items():
+            if method in _METHODS:
+                _finish(operation, method, path, declared(views[path, method]), schemas)
+    spec["x-problems"] = [
+        {"code": k.code, "status": k.status, "title": k.title, "retry_after": k.later} for k in every_problem()
+    ]
+
+
+def _views(app: APIFlask) -> Iterator[tuple[str, str, Callable[..., Any]]]:
+    for rule in app.url_map.iter_rules():
+        path = re.sub(r"<([^<:]+:)?", "{", rule.rule).replace(">", "}")
+        for method in rule.methods or ():
+            yield path, method.lower(), app.view_functions[rule.endpoint]
+
+
+def _finish(operation: dict[str, Any], method: str, path: str, notes: Declared, schemas: dict[str, Any]) -> None:
+    if "requestBody" in operation:
+        operation["requestBody"]["required"] = True
+        for content in operation["requestBody"]["content"].values():
+            _exemplify(content, schemas)
+    responses = operation.setdefault("responses", {})
+    for status in [s for s in responses if s[0] in "45"]:
+        del responses[status]  # what a view can refuse is known from its problems, and from them alone
+    for status, response in responses.items():
+        if status in notes.text:
+            response["content"] = {notes.text[status]: {"schema": {"type": "string"}}}
+        for content in response.get("content", {}).values():
+            _exemplify(content, schemas)
+    if notes.cached:
+        _revalidated(operation)
+    for status, kinds in sorted(_by_status(_problems(operation, method, notes)).items()):
+        responses[str(status)] = general.refusal(kinds, openai=notes.openai)
+    _say_who(operation, notes)
+
+
+def _revalidated(operation: dict[str, Any]) -> None:
+    headers = general.header_refs("ETag", "Cache-Control")
+    operation["responses"]["200"]["headers"] = headers
+    operation["responses"]["304"] = {"description": "What `If-None-Match` names is still true", "headers": headers}
+    operation["parameters"].append(general.IF_NONE_MATCH)
+
+
+def _exemplify(content: dict[str, Any], schemas: dict[str, Any]) -> None:
+    if "example" in content or "examples" in content or "schema" not in content:
+        return
+    example = example_of(content["schema"], schemas)
+    if example is not None:
+        content["example"] = example
+
+
+def _problems(operation: dict[str, Any], method: str, notes: Declared) -> Iterator[Known]:
+    """What this operation can refuse with: its own problems and those of its kind."""
+    yield from map(known, notes.problems)
+    yield known(errors.StorageUnavailable)
+    places = {p["in"] for p in operation.get("parameters", ())}
+    if "path" in places:
+        yield by_http(404)
+    if "query" in places:
+        yield known(errors.InvalidQuery)
+    if notes.asks or method not in _SAFE:
+        yield known(errors.BadKey)
+    if notes.key and not notes.session:
+        yield known(errors.KeyNeeded)
+    if notes.scope is not None:
+        yield known(errors.ScopeMissing)
+    if method not in _SAFE:
+        yield known(errors.CrossOrigin)
+        yield known(errors.NotJson)
+    if "requestBody" in operation:
+        yield known(errors.InvalidBody)
+        yield by_http(413)
+
+
+def _by_status(kinds: Iterable[Known]) -> dict[int, list[Known]]:
+    found: dict[int, list[Known]] = {}
+    for kind in kinds:
+        row = found.setdefault(kind.status, [])
+        if all(k.code != kind.code for k in row):
+            row.append(kind)
+    return found
+
+
+def _say_who(operation: dict[str, Any], notes: Declared) -> None:
+    ways: list[dict[str, list[str]]] = []
+    if notes.session:
+        ways += [{}, {"session": []}]
+    if notes.key:
+        ways.append({"key": [notes.scope] if notes.scope else []})
+    operation["security"] = ways

@@ -10,10 +10,9 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from web.models import Rating, RatingSnapshot, Vote
-from web.ratings.bradley_terry import Count, fit
+from web.ratings.bradley_terry import fit
+from web.ratings.tally import SCORES, Count
 
-SCORES = {"a": 1.0, "b": 0.0, "tie": 0.5, "both_bad": 0.5}
-"""Side a's score. Both bad is a tie: neither was better."""
 KEPT_SNAPSHOTS = 200
 SAME = 1e-6
 """Ratings closer than this are equal; numerical noise must not rank anybody."""

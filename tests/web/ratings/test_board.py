@@ -5,8 +5,8 @@ import pytest
 from web.context import Arena
 from web.models import Battle, Rating, RatingSnapshot, Vote
 from web.ratings import board
-from web.ratings.bradley_terry import Count
 from web.ratings.style import style
+from web.ratings.tally import Count
 
 
 def add_votes(arena: Arena, *votes: tuple[str, str, str, bool]) -> None:

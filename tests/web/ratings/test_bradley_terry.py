@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from web.ratings.bradley_terry import CENTRE, SCALE, Count, fit
+from web.ratings.bradley_terry import CENTRE, SCALE, fit
+from web.ratings.tally import Count
 
 NEARLY_NOTHING = 1e-9
 
@@ -87,8 +88,8 @@ def test_adding_up_equal_games_changes_nothing(counts: list[Count]) -> None:
         assert s.upper == pytest.approx(other[s.model].upper, abs=1e-6)
 
 
-@pytest.mark.parametrize("prior", [0.0, -1.0])
-def test_a_prior_is_required(prior: float) -> None:
+@pytest.mark.parametrize("prior", [-1.0, float("nan"), float("inf")])
+def test_a_prior_is_a_number(prior: float) -> None:
     with pytest.raises(ValueError, match="prior"):
         fit([Count("a", "b", 1.0)], prior)
 

@@ -3,8 +3,8 @@
 A game between i and j with score s (1 i won, 0 j won, 1/2 a tie) has expected score ``1 / (1 + exp(theta_j -
 theta_i))`` (Bradley and Terry 1952; Zermelo 1929). The prior is a normal one with mean 0 and precision ``prior`` on
 every theta: it keeps undefeated and unconnected models finite, and makes the sum of all theta 0. Without it
-(``prior=0``) the estimate exists if and only if no group of models won or lost every game against the rest (Ford 1957), and
-other data are refused.
+(``prior=0``) the estimate exists if and only if no group of models won or lost every game against the rest (Ford
+1957), and other data are refused.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ def maximise(pairs: Pairs, prior: float, start: Floats | None = None) -> Floats:
         step *= np.minimum(1.0, 4.0 / np.maximum(largest, 1e-12))
         theta, value = _climb(theta, step, value, pairs, prior)
         if float(largest.max()) < _TOLERANCE:
-            return theta - theta.mean(-1, keepdims=True)
+            return np.asarray(theta - theta.mean(-1, keepdims=True))
     raise NotConverged(f"no convergence after {_MAX_STEPS} steps")
 
 
@@ -63,7 +63,7 @@ def expectation(theta: Floats) -> Floats:
 def hessian(games: Floats, expected: Floats, prior: float) -> Floats:
     """Minus the second derivative, made regular in the direction all ratings share, in which nothing here points."""
     size = games.shape[-1]
-    return laplacian(games * expected * (1 - expected)) + prior * np.eye(size) + 1.0 / size
+    return np.asarray(laplacian(games * expected * (1 - expected)) + prior * np.eye(size) + 1.0 / size)
 
 
 def _likelihood(theta: Floats, pairs: Pairs, prior: float) -> Floats:

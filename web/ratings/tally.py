@@ -75,7 +75,7 @@ class Tally:
         size = self.size
         cell = self.a * size + self.b
         if per_row.ndim == 1:
-            return np.bincount(cell, per_row, size * size).reshape(size, size)
+            return np.asarray(np.bincount(cell, per_row, size * size), dtype=np.float64).reshape(size, size)
         return np.stack([self.matrix(row) for row in per_row])
 
     def pairs(self, games: Floats | None = None) -> Pairs:

@@ -179,7 +179,7 @@ def test_weights_bring_back_what_uniform_sampling_would_say(cycle: np.ndarray) -
     """
     share, truth = SKEWED / SKEWED.sum(), target(cycle)
     found: dict[str, list[np.ndarray]] = {"plain": [], "propensity": [], "realised": []}
-    for seed in range(60):
+    for seed in range(240):
         tally = drawn(seed, 12_000, share, cycle)
         found["propensity"].append(estimate(tally.weighing(tally.weight), 0.0).theta)
         plain = tally.weighing(np.ones_like(tally.weight))

@@ -19,6 +19,7 @@ class Vote(Base):
         UniqueConstraint("battle_id"),
         CheckConstraint("winner IN ('a', 'b', 'tie', 'both_bad')", name="winner"),
         Index(None, "counted", "model_a", "model_b"),
+        Index(None, "owner"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
@@ -65,3 +66,17 @@ class Rating(Base):
     upper: Mapped[float]
     votes: Mapped[int]
     win_rate: Mapped[float]
+
+
+class PairCount(Base):
+    """Counted votes on two models, as of the newest snapshot of the board ``overall``. ``model_a < model_b``."""
+
+    __tablename__ = "pair_counts"
+    __table_args__ = (Index(None, "model_b"),)
+
+    model_a: Mapped[str] = mapped_column(String(64), primary_key=True)
+    model_b: Mapped[str] = mapped_column(String(64), primary_key=True)
+    wins_a: Mapped[int]
+    wins_b: Mapped[int]
+    ties: Mapped[int]
+    both_bad: Mapped[int]

@@ -1,0 +1,36 @@
+"""Who takes no part and what does not count, by an operator's word: models out, sessions set apart, votes flagged.
+
+A vote counts iff it has no reason not to. Reasons are words of a closed set, each put there and taken away by its own
+cause, so that a vote which was both flagged and set apart counts only when it is neither.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from web.models import ModelState, Quarantine, now
+
+FLAGGED = "flagged"
+QUARANTINED = "quarantined"
+
+
+def models_out(session: Session, at: datetime | None = None) -> set[str]:
+    """Ids of the models that take no part at this moment: disabled, or out for a while."""
+    moment = at or now()
+    rows = session.scalars(
+        select(ModelState.model).where(or_(ModelState.enabled.is_(False), ModelState.out_until > moment))
+    )
+    return set(rows)
+
+
+def reasons_against(session: Session, owner: str) -> list[str]:
+    """Why a vote cast by ``owner`` now would not count; empty when it would.
+
+    To be asked in the vote's own transaction. On PostgreSQL a vote that is being cast in the very moment in which its
+    session is set apart may miss it; setting the session apart once more takes it out too.
+    """
+    apart = session.scalar(select(Quarantine.owner).where(Quarantine.owner == owner, Quarantine.released_at.is_(None)))
+    return [] if apart is None else [QUARANTINED]

@@ -9,7 +9,9 @@ from worker.contract.events import Failure, FinishReason, Side
 from worker.contract.jobs import SideResult, Timings
 from worker.engines import Piece
 
-OVERFLOW = Failure("context_overflow", "The prompt is too long for this model. Try a shorter one.", retryable=False)
+OVERFLOW = Failure(
+    "context_overflow", "This conversation is too long for these models. Try a shorter prompt.", retryable=False
+)
 DIED = Failure("engine_failed", "This model could not finish its answer. Try again.")
 INTERNAL = Failure("internal", "Something went wrong while answering. Try again.")
 UNAVAILABLE = Failure("load_failed", "A model of this pair could not be started. Start a new battle.")
@@ -37,6 +39,13 @@ class Answer:
     duration_s: float = 0.0
     finish_reason: FinishReason | None = None
     error: Failure | None = None
+    stands: SideResult | None = None
+    """What it is, when the turn is tried again for the other side's sake only."""
+
+    @classmethod
+    def standing(cls, result: SideResult) -> Answer:
+        """One that was given before and is not given again."""
+        return cls([result.text], finish_reason=result.finish_reason, error=result.error, stands=result)
 
     @property
     def ended(self) -> bool:
@@ -71,6 +80,8 @@ class Answer:
 
     def result(self, waited_s: float) -> SideResult:
         """What the records keep. ``waited_s``: how long this side had waited if it never got an engine."""
+        if self.stands is not None:
+            return self.stands
         queued = waited_s if self.queued_s is None else self.queued_s
         return SideResult(
             text=self.said,

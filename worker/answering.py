@@ -18,7 +18,7 @@ from typing import Any
 
 from worker.answer import DIED, INTERNAL, OVERFLOW, PREEMPTED
 from worker.contract.events import SIDES, Failure, Side
-from worker.contract.jobs import BattleJob, SideJob, task_id
+from worker.contract.jobs import BattleJob, SideJob
 from worker.engines import Piece
 from worker.errors import ContextOverflow, EngineDied, EngineRefused, NotTogether, PromptError
 from worker.pool.leases import Contender, Lease
@@ -89,7 +89,7 @@ class Answering:
         clock: Callable[[], float] = time.monotonic,
         coin: Callable[[], float] = random.random,
     ) -> None:
-        name = task_id(job.battle_id, job.turn)
+        name = job.task
         self.names = (name, *(apart(name, side) for side in SIDES))
         """Under which this battle may be in the pool's line: both sides together, or one of them."""
         self._job = job
@@ -107,13 +107,18 @@ class Answering:
     async def until_answered(self) -> None:
         """Every side has ended. Raises Interrupted, and the pool's refusals except NotTogether."""
         sides = self._showing.unfinished
-        if len(sides) == 2:
+        if len(sides) == 2 or self._stands:
             try:
                 await self._answer_sides(self.names[0], sides)
                 return
             except NotTogether:
                 self._showing.one_by_one()
         await all_of(*(self._answer_sides(apart(self.names[0], s), [s]) for s in self._in_turn()))
+
+    @property
+    def _stands(self) -> bool:
+        """One side is not to be answered: its engine is leased all the same, or the wait would tell of the other's."""
+        return any(answer.stands is not None for answer in self._showing.answers.values())
 
     def _in_turn(self) -> list[Side]:
         """What is in memory first, so that no switch is wasted; else a coin decides, so that order tells nothing."""
@@ -136,7 +141,8 @@ class Answering:
         """Lease all of ``sides`` together and answer them; again and again while nobody has seen anything of it."""
         while True:
             try:
-                models = [self._side(s).model for s in sides]
+                together = self._stands and name == self.names[0]
+                models = [self._side(s).model for s in (SIDES if together else sides)]
                 come = self._pool.clock()
                 async with self._pool.lease(name, models, self._job.session, self._since) as lease:
                     self._since = come if self._since is None else self._since
@@ -149,7 +155,7 @@ class Answering:
                 sides = self._still(sides)
                 if not sides:
                     return
-                if self._showing.shown or not self._tries.another(lost.failure):
+                if lost.failure is OVERFLOW or self._showing.shown or not self._tries.another(lost.failure):
                     raise
                 for side in sides:
                     self._showing.forget(side)
@@ -217,6 +223,9 @@ class Answering:
         answer = self._showing.answers[side]
         who = f"battle {self._job.battle_id} side {side}"
         if isinstance(error, ContextOverflow):
+            if not self._showing.shown:  # for both alike: that only one has too little room would tell of its kind
+                self._showing.refuse()
+                raise Interrupted(OVERFLOW, restart=False) from error
             answer.fail(OVERFLOW)
         elif isinstance(error, EngineDied) or not contender.engine.alive:
             log.warning("%s: %s died while answering", who, contender.spec.id)

@@ -41,11 +41,13 @@ class Stop:
     """Asks a running battle to stop; the first reason wins."""
 
     reason: StopReason | None = None
+    words: str = ""
+    """An operator's, for the person who asked."""
     asked: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def ask(self, reason: StopReason) -> None:
+    def ask(self, reason: StopReason, words: str = "") -> None:
         if self.reason is None:
-            self.reason = reason
+            self.reason, self.words = reason, words
             self.asked.set()
 
 
@@ -93,20 +95,21 @@ class Battle:
         A turn that was answered before, by a worker that could not send it off, is not answered again.
         """
         try:
-            attempt = await self._showing.claim()
+            await self._showing.claim()
         except channel.Answered as before:
             return read_result(before.result)
-        result = await self._answered(attempt)
+        result = await self._answered()
         await self._showing.keep(result)
         return result
 
-    async def _answered(self, attempt: int) -> BattleResult:
-        if attempt > self._settings.max_attempts:
+    async def _answered(self) -> BattleResult:
+        if self._showing.tries > self._settings.max_attempts:
             await self._showing.end_now(TOO_OFTEN)
             return self._result()
-        self._tries.left -= attempt - 1
-        if (by := await channel.cancel_requested(self._redis, self.job.battle_id)) is not None:
-            self._stop.ask(by)
+        self._tries.left -= max(self._showing.tries - 1, 0)
+        wish = await channel.cancel_requested(self._redis, self.job.battle_id)
+        if wish is not None and wish.means(self.job.turn, self.job.retry):
+            self._stop.ask(wish.by, wish.reason)
         deadline = asyncio.get_running_loop().call_later(
             max(self.job.deadline - time.time(), 0.0), self._stop.ask, "deadline"
         )
@@ -176,4 +179,6 @@ class Battle:
             self._showing.attempt,
             SideResults(sides["a"], sides["b"]),
             cancelled_by=by,
+            cancel_reason=self._stop.words if by else "",
+            retry=self.job.retry,
         )

@@ -26,10 +26,10 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from worker.audit import Audit
 from worker.battle import Battle, HandedBack, Stop, StopReason
+from worker.chat import Chat
 from worker.contract import channel, holding, residency
 from worker.contract.catalog import Catalog
-from worker.contract.events import CancelledBy
-from worker.contract.jobs import RECORDS_STARTED, BattleJob, BattleResult, task_id
+from worker.contract.jobs import RECORDS_STARTED, BattleJob, BattleResult, ChatJob
 from worker.drain import Drain
 from worker.engines import EngineFactory
 from worker.errors import AdminError
@@ -53,12 +53,17 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Running:
-    """One battle on the loop, as operators see it: no texts."""
+    """One battle or chat on the loop, as operators see it: no texts. ``done``: a battle's result, None for a chat."""
 
-    job: BattleJob
+    job: BattleJob | ChatJob
     stop: Stop
     since: float
-    done: Future[BattleResult] = field(default_factory=Future)
+    done: Future[Any] = field(default_factory=Future)
+
+    @property
+    def subject(self) -> str:
+        """What it is cancelled by: the battle's id, or the chat's."""
+        return self.job.id if isinstance(self.job, ChatJob) else self.job.battle_id
 
 
 class Runtime:
@@ -133,6 +138,14 @@ class Runtime:
         work = (self._report_always(), self._watch_cancels(), self.audit.write_always())
         self._tasks = [asyncio.create_task(w) for w in work]
 
+    def also(self, *work: Callable[[Any], Coroutine[Any, Any, None]]) -> None:
+        """Have these run on the loop until the end, each given the loop's Redis client. To be called after start()."""
+
+        def begin() -> None:
+            self._tasks += [asyncio.create_task(w(self._redis)) for w in work]
+
+        self.on_loop(begin)
+
     def leave(self) -> None:
         """Warm shutdown has begun: battles have ``drain_s`` to end, then go back to the queue."""
         if not self._leaving:
@@ -202,35 +215,43 @@ class Runtime:
 
         Raises HandedBack when the worker shuts down, StaleAttempt when another worker has taken over.
         """
-        name = task_id(job.battle_id, job.turn)
+        result: BattleResult = self._joined(job)
+        return result
+
+    def run_chat(self, job: ChatJob) -> None:
+        """Blocks until the answer has ended, or joins a copy of the job that runs here.
+
+        Raises HandedBack when the worker shuts down, ChatOver when nobody waits for this answer here.
+        """
+        self._joined(job)
+
+    def _joined(self, job: BattleJob | ChatJob) -> Any:
         with self._lock:
-            running = self.running.get(name)
+            running = self.running.get(job.task)
             if running is None:
-                running = self.running[name] = Running(job, Stop(), time.time())
-                asyncio.run_coroutine_threadsafe(self._run(name, running), self._loop)
+                running = self.running[job.task] = Running(job, Stop(), time.time())
+                asyncio.run_coroutine_threadsafe(self._run(job.task, running), self._loop)
         return running.done.result()
+
+    def _work(self, running: Running) -> Battle | Chat:
+        job, stop = running.job, running.stop
+        if isinstance(job, ChatJob):
+            return Chat(job, pool=self.pool, redis=self._redis, settings=self.settings, stop=stop)
+
+        async def started(attempt: int) -> None:
+            self._tell_records(RECORDS_STARTED, job.battle_id, job.turn, attempt)
+
+        return Battle(job, pool=self.pool, redis=self._redis, settings=self.settings, stop=stop, on_started=started)
 
     async def _run(self, name: str, running: Running) -> None:
         self._changed.set()  # held here, from now on
-
-        async def started(attempt: int) -> None:
-            job = running.job
-            self._tell_records(RECORDS_STARTED, job.battle_id, job.turn, attempt)
-
-        battle = Battle(
-            running.job,
-            pool=self.pool,
-            redis=self._redis,
-            settings=self.settings,
-            stop=running.stop,
-            on_started=started,
-        )
+        work = self._work(running)
         result: BattleResult | None = None
         error: BaseException | None = None
         try:
             if self._leaving or self.drain.on:
                 raise HandedBack
-            result = await battle.run()
+            result = await work.run()
         except BaseException as raised:  # noqa: BLE001 (handed to the thread that waits)
             error = raised
         with self._lock:
@@ -239,7 +260,7 @@ class Runtime:
         self._changed.set()
         if error is not None:
             running.done.set_exception(error)
-        elif result is not None:
+        else:
             running.done.set_result(result)
 
     def _tell_records(self, task: str, *args: Any) -> None:
@@ -256,13 +277,16 @@ class Runtime:
         self._telling.add(telling)
         telling.add_done_callback(self._telling.discard)
 
-    def cancel(self, battle_id: str, by: StopReason) -> int:
-        """Stop every turn of this battle that is queued or running here; how many there were."""
-        with self._lock:
-            found = [r for r in self.running.values() if r.job.battle_id == battle_id]
+    def cancel(self, subject: str, by: StopReason, reason: str = "") -> int:
+        """Stop what of this battle (or chat) is here, and tell its asker an operator's ``reason``; how many it was."""
+        found = self._of(subject)
         for running in found:
-            self._loop.call_soon_threadsafe(running.stop.ask, by)
+            self._loop.call_soon_threadsafe(running.stop.ask, by, reason)
         return len(found)
+
+    def _of(self, subject: str) -> list[Running]:
+        with self._lock:
+            return [r for r in self.running.values() if r.subject == subject]
 
     async def _watch_cancels(self) -> None:
         while True:
@@ -270,17 +294,19 @@ class Runtime:
                 async with self._redis.pubsub() as pubsub:
                     await pubsub.subscribe(channel.CANCEL_CHANNEL)
                     for running in list(self.running.values()):  # asked while nobody was listening
-                        await self._cancel_if_asked(running.job.battle_id)
+                        await self._cancel_if_asked(running.subject)
                     async for message in pubsub.listen():
                         if message["type"] == "message":
                             await self._cancel_if_asked(message["data"].decode())
             except (RedisConnectionError, RedisTimeoutError):
                 await asyncio.sleep(0.5)
 
-    async def _cancel_if_asked(self, battle_id: str) -> None:
-        by: CancelledBy | None = await channel.cancel_requested(self._redis, battle_id)
-        if by is not None:
-            self.cancel(battle_id, by)
+    async def _cancel_if_asked(self, subject: str) -> None:
+        wish = await channel.cancel_requested(self._redis, subject)
+        for running in self._of(subject):
+            job = running.job
+            if wish is not None and (isinstance(job, ChatJob) or wish.means(job.turn, job.retry)):
+                running.stop.ask(wish.by, wish.reason)
 
     # ── reports ──────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -15,7 +15,7 @@ from worker.answer import Answer
 from worker.contract import channel
 from worker.contract import events as ev
 from worker.contract.events import SIDES, Failure, Side, StoredEvent
-from worker.contract.jobs import BattleJob, BattleResult, encode_result
+from worker.contract.jobs import BattleJob, BattleResult, SideJob, encode_result
 from worker.contract.view import merge_deltas
 from worker.engines import Piece
 from worker.pacing import Pacer
@@ -29,7 +29,7 @@ class Showing:
         self, job: BattleJob, redis: Any, settings: WorkerSettings, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.attempt = 0
-        self.answers: dict[Side, Answer] = {"a": Answer(), "b": Answer()}
+        self.answers: dict[Side, Answer] = {s: _begun(_side(job, s)) for s in SIDES}
         self.shown = False
         """Some text of this attempt has been on a page: it can no longer be taken back silently."""
         self.settled = asyncio.Event()
@@ -40,7 +40,7 @@ class Showing:
         self._redis = redis
         self._settings = settings
         self._clock = clock
-        self._open: set[Side] = set(SIDES)
+        self._open: set[Side] = set(self.unfinished)
         self._started: set[Side] = set()
         self._pacer = self._new_pacer()
         self._stirred = asyncio.Event()
@@ -48,7 +48,14 @@ class Showing:
 
     def _new_pacer(self) -> Pacer:
         s = self._settings
-        return Pacer(tick_s=s.flush_ms / 1000, cap_s=s.pace_cap_s, tail_s=s.pace_tail_s, enabled=s.pace)
+        pacer = Pacer(tick_s=s.flush_ms / 1000, cap_s=s.pace_cap_s, tail_s=s.pace_tail_s, enabled=s.pace)
+        for side in self._standing:
+            pacer.end(side)
+        return pacer
+
+    @property
+    def _standing(self) -> list[Side]:
+        return [s for s in SIDES if self.answers[s].stands is not None]
 
     @property
     def unfinished(self) -> list[Side]:
@@ -108,6 +115,14 @@ class Showing:
             self.settled.set()
         return events
 
+    def refuse(self) -> None:
+        """Nothing that was said counts, because the turn cannot be answered; only while nothing is ``shown``."""
+        for side in SIDES:
+            if self.answers[side].stands is None:
+                self.answers[side] = Answer()
+                self._open.add(side)
+        self._pacer = self._new_pacer()
+
     async def end_now(self, failure: Failure | None) -> None:
         """What was said stands and is shown; sides still being answered fail with ``failure``, else are cancelled."""
         rest: list[StoredEvent] = [ev.SideDelta(s, text) for s, text in self._pacer.flush().items()]
@@ -124,7 +139,7 @@ class Showing:
     # ── attempts ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def claim(self) -> int:
-        """Begin the first attempt here; it is the battle's ``n``-th, and followers are told when ``n`` > 1."""
+        """Begin the first attempt here; followers are told when the turn has had one before."""
         await asyncio.shield(self._claim())
         return self.attempt
 
@@ -134,11 +149,11 @@ class Showing:
             self.answers[side] = Answer()
         self.shown = False
         self.settled.clear()
-        self._open = set(SIDES)
+        self._open = set(SIDES) - set(self._standing)
         self._started = set()
         self._pacer = self._new_pacer()
         for side in SIDES:
-            if self.answers[side].ended:
+            if side in self._open and self.answers[side].ended:
                 self._pacer.one_by_one()
                 self._pacer.push(side, self.answers[side].said, self._clock())
                 self.end(side)
@@ -150,10 +165,23 @@ class Showing:
             if self.attempt:  # a claim by one that is stale already would fence off its successor
                 await self._append([])
             known = max(self.attempt, job.attempts)
-            self.attempt = await channel.claim_attempt(self._redis, job.battle_id, job.turn, known)
+            self.attempt = await channel.claim_attempt(self._redis, job.battle_id, job.turn, known, job.retry)
             self._told = []
-            if self.attempt > 1:
-                await self._append([ev.BattleRestarted(self.attempt)])
+            if self.tries > 1:
+                await self._append([ev.BattleRestarted(self.attempt), *self._stood()])
+
+    @property
+    def tries(self) -> int:
+        """How many attempts this turn (its retry) has had, with the one that is under way."""
+        return self.attempt - self._job.before
+
+    def _stood(self) -> list[StoredEvent]:
+        """What a restart makes pages forget of a side that is not answered again."""
+        events: list[StoredEvent] = []
+        for side in self._standing:
+            answer = self.answers[side]
+            events += [*([ev.SideDelta(side, answer.said)] if answer.said else []), answer.ending(side)]
+        return events
 
     async def publish(self, events: Sequence[StoredEvent]) -> None:
         """After everything that is being published already; with no events it only waits for that."""
@@ -173,9 +201,26 @@ class Showing:
         self._told += events
         try:
             self._seq = await channel.publish_async(
-                *log, events, self.attempt, turn=job.turn, after=self._seq, result=result
+                *log, events, self.attempt, turn=job.turn, retry=job.retry, after=self._seq, result=result
             )
         except channel.LogLost:
-            begun = ev.TurnStarted(job.turn, job.sides.a.messages[-1].content)
-            again = merge_deltas([begun, *self._told])
-            self._seq = await channel.publish_async(*log, again, self.attempt, turn=job.turn, fresh=True, result=result)
+            again = merge_deltas([_beginning(job), *self._told])
+            self._seq = await channel.publish_async(
+                *log, again, self.attempt, turn=job.turn, retry=job.retry, fresh=True, result=result
+            )
+
+
+def _side(job: BattleJob, side: Side) -> SideJob:
+    found: SideJob = getattr(job.sides, side)
+    return found
+
+
+def _begun(job: SideJob) -> Answer:
+    return Answer() if job.answered is None else Answer.standing(job.answered)
+
+
+def _beginning(job: BattleJob) -> StoredEvent:
+    if job.retry:
+        tried = tuple(s for s in SIDES if _side(job, s).answered is None)
+        return ev.TurnRetried(job.turn, job.retry, tried)
+    return ev.TurnStarted(job.turn, job.sides.a.messages[-1].content)

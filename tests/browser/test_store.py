@@ -37,8 +37,13 @@ def random_events(seed: int) -> list[ev.StoredEvent]:
         ev.BattleVotable,
         lambda: ev.BattleVoted(winner=rng.choice(("a", "b", "tie", "both_bad"))),
         lambda: ev.BattleRevealed(models=ev.RevealedModels(a=FACTS, b=FACTS)),
-        lambda: ev.BattleFailed(error=FAILURE),
-        lambda: ev.BattleCancelled(by=rng.choice(("user", "operator"))),
+        lambda: ev.BattleFailed(error=FAILURE, votable=rng.random() < 0.5),
+        lambda: ev.BattleCancelled(
+            by=rng.choice(("user", "operator")), reason=rng.choice(("", "Maintenance.")), votable=rng.random() < 0.5
+        ),
+        lambda: ev.TurnRetried(
+            turn=rng.randint(1, 3), retry=rng.randint(1, 2), sides=rng.choice((("a",), ("b",), ev.SIDES))
+        ),
     ]
     begin: list[ev.StoredEvent] = [ev.TurnStarted(turn=1, prompt="Why?")] if rng.random() < 0.9 else []
     return begin + [rng.choice(kinds)() for _ in range(rng.randint(0, 40))]

@@ -26,7 +26,7 @@ PATIENT = ("-d", NODE, "-t", "20")
 INSPECT = ("engines", "queue", "memory", "plan", "battles", "operations")
 USAGE = (
     *("load <model>", "unload <model>", "sleep <model> [l1|l2]", "wake <model>", "pin <model>", "unpin <model>"),
-    *("drain", "resume", "cancel <battle id>", "set_capacity <engines>", "reload_catalog"),
+    *("drain", "resume", "cancel <battle id> [reason]", "set_capacity <engines>", "reload_catalog"),
 )
 
 
@@ -71,7 +71,7 @@ def test_the_command_line_lists_explains_shows_and_refuses(
     for words, refusal in (
         (("load", "fox"), "no model 'fox' in the catalog; there are: ant, bee, cat, slow"),
         (("set_capacity", "two"), "'two' is not a whole number"),
-        (("cancel",), "say which: celery -A worker control cancel <battle id>"),
+        (("cancel",), "say which: celery -A worker control cancel <battle id> [reason]"),
         (("resume",), "this worker takes battles already"),
         (("sleep", "bee"), "engines do not sleep here; set ARENA_SLEEP=on"),
     ):

@@ -8,7 +8,7 @@ that say so), and none keeps state. A call that is sent twice, because its answe
 ``arena:battle:<id>``        pub/sub channel; a message is ``<epoch> <seq> <frame>``
 ``arena:battle:<id>:log``    stream; entry ``<seq>-0`` has one field ``f``, the frame as it goes over the wire
 ``arena:battle:<id>:meta``   hash: who counts, see log_scripts.py
-``arena:cancel:<id>``        who asked to cancel; announced on channel ``arena:cancel``
+``arena:cancel:<id>``        who asked to cancel which turn, and why; announced on channel ``arena:cancel``
 ======================  ============================================================================================
 """
 
@@ -17,7 +17,9 @@ from __future__ import annotations
 import secrets
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
+
+import msgspec
 
 from worker.contract.events import (
     BattleCancelled,
@@ -25,17 +27,20 @@ from worker.contract.events import (
     BattleVotable,
     CancelledBy,
     StoredEvent,
+    TurnRetried,
     TurnStarted,
     decode_event,
     encode,
 )
-from worker.contract.log_scripts import APPEND, CLAIM, LOST, STALE
+from worker.contract.log_scripts import APPEND, CLAIM, CLOSE, LOST, STALE
 
 LOG_TTL_S = 24 * 3600
 CANCEL_CHANNEL = "arena:cancel"
 CANCEL_TTL_S = 3600
 
 _ENDINGS = (BattleVotable, BattleFailed, BattleCancelled)
+_RETRIES = 1000
+"""More than there can be of one turn."""
 
 
 class StaleAttempt(Exception):  # noqa: N818 (named for what happened, like the rest of the field's words)
@@ -75,6 +80,24 @@ class Frame:
         return decode_event(self.raw)
 
 
+class Cancel(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A wish that a turn (its retry) end. ``turn`` 0: whichever is being answered. ``reason``: an operator's words."""
+
+    by: CancelledBy
+    reason: str = ""
+    turn: int = 0
+    retry: int = 0
+
+    def means(self, turn: int, retry: int) -> bool:
+        """Whether it is about that turn and retry: one that was about an earlier one ends nothing."""
+        return self.turn == 0 or (self.turn, self.retry) == (turn, retry)
+
+
+def _place(turn: int, retry: int) -> int:
+    """The log's number of a turn and its retry: each new beginning has a greater one."""
+    return turn * _RETRIES + retry
+
+
 def channel_key(battle: str) -> str:
     return f"arena:battle:{battle}"
 
@@ -95,15 +118,16 @@ def _append_call(
     battle: str,
     events: Sequence[StoredEvent],
     attempt: int | None,
-    turn: int = 0,
+    place: int = 0,
     after: int = 0,
     fresh: bool = False,
     result: bytes = b"",
 ) -> tuple[list[str], list[Any]]:
-    begun = [e.turn for e in events if isinstance(e, TurnStarted)]
+    begun = [_place(e.turn, 0) for e in events if isinstance(e, TurnStarted)]
+    begun += [_place(e.turn, e.retry) for e in events if isinstance(e, TurnRetried)]
     ends = any(isinstance(e, _ENDINGS) for e in events)
-    args = [channel_key(battle), LOG_TTL_S, _token(), battle, attempt or 0, max([turn, *begun]), after]
-    said = [int(ends), int(fresh), result, *(encode(e) for e in events)]
+    args = [channel_key(battle), LOG_TTL_S, _token(), battle, attempt or 0, max([place, *begun]), after]
+    said = [int(ends), int(fresh), result, int(bool(begun)), *(encode(e) for e in events)]
     return [log_key(battle), meta_key(battle)], [*args, *said]
 
 
@@ -120,14 +144,24 @@ def _appended(answer: Any, battle: str, attempt: int | None) -> int:
     return seq
 
 
-def publish(redis: Any, battle: str, events: Sequence[StoredEvent], attempt: int | None = None) -> int:
+def publish(
+    redis: Any,
+    battle: str,
+    events: Sequence[StoredEvent],
+    attempt: int | None = None,
+    *,
+    turn: int = 0,
+    retry: int = 0,
+) -> int:
     """Append ``events`` in order and announce them; returns the last seq.
 
     Pass ``attempt`` when generating (a stale one raises StaleAttempt); web and records pass none and are never fenced.
-    An ending told by them is the end of the turn: whoever still generates it is stale from then on. A turn begins once:
-    what is published together with the beginning of one that has begun is dropped.
+    An ending told by them is the end of the turn: whoever still generates it is stale from then on. A turn, and a retry
+    of it, begins once: what is published together with the beginning of one that has begun is dropped, and so is what
+    is said of a ``turn`` (and its ``retry``) that has been followed by another.
     """
-    keys, args = _append_call(battle, events, attempt)
+    place = _place(turn, retry) if attempt is None else 0
+    keys, args = _append_call(battle, events, attempt, place)
     return _appended(redis.register_script(APPEND)(keys=keys, args=args), battle, attempt)
 
 
@@ -138,6 +172,7 @@ async def publish_async(
     attempt: int | None = None,
     *,
     turn: int = 0,
+    retry: int = 0,
     after: int = 0,
     fresh: bool = False,
     result: bytes = b"",
@@ -149,18 +184,18 @@ async def publish_async(
     its beginning into a ``fresh`` log, with a new epoch. ``result``: what the attempt came to, kept until the turn's
     outcome is told; from then on :func:`claim_attempt` raises Answered.
     """
-    keys, args = _append_call(battle, events, attempt, turn, after, fresh, result)
+    keys, args = _append_call(battle, events, attempt, _place(turn, retry), after, fresh, result)
     return _appended(await redis.register_script(APPEND)(keys=keys, args=args), battle, attempt)
 
 
-async def claim_attempt(redis: Any, battle: str, turn: int = 1, known: int = 0) -> int:
-    """Begin a generation: one atomic increment, 1 for the first. Async client.
+async def claim_attempt(redis: Any, battle: str, turn: int = 1, known: int = 0, retry: int = 0) -> int:
+    """Begin a generation: one atomic increment, 1 for a battle's first. Async client.
 
     ``known``: attempts known from elsewhere, in case the log was lost. Raises StaleAttempt when the turn is over and
     Answered when an earlier attempt came to its end: neither may be generated again.
     """
     script: Callable[..., Awaitable[Any]] = redis.register_script(CLAIM)
-    claimed, *kept = await script(keys=[meta_key(battle)], args=[LOG_TTL_S, _token(), turn, known])
+    claimed, *kept = await script(keys=[meta_key(battle)], args=[LOG_TTL_S, _token(), _place(turn, retry), known])
     if kept:
         raise Answered(battle, kept[0] if isinstance(kept[0], bytes) else kept[0].encode())
     if int(claimed) == STALE:
@@ -177,6 +212,11 @@ def kept_result(redis: Any, battle: str) -> bytes | None:
     """What the battle's last turn came to, while its outcome has not been told."""
     kept: bytes | None = redis.hget(meta_key(battle), "result")
     return kept
+
+
+def close(redis: Any, battle: str) -> None:
+    """Forget all that was said in this battle; whoever still generates for it is stale, and no turn begins any more."""
+    redis.register_script(CLOSE)(keys=[log_key(battle), meta_key(battle)], args=[LOG_TTL_S])
 
 
 def read_log(redis: Any, battle: str, after: int = 0) -> tuple[str | None, list[Frame]]:
@@ -226,18 +266,21 @@ def follow(redis: Any, battle: str, after: int = 0, timeout: float | None = None
         pubsub.close()
 
 
-def request_cancel(redis: Any, battle: str, by: CancelledBy) -> None:
-    """Ask whoever runs (or is about to run) this battle to stop it. Works before, during and without a worker."""
+def request_cancel(
+    redis: Any, battle: str, by: CancelledBy, reason: str = "", *, turn: int = 0, retry: int = 0
+) -> None:
+    """Ask whoever runs (or is about to run) this turn to stop it. Works before, during and without a worker."""
+    wish = msgspec.json.encode(Cancel(by, reason, turn, retry))
     with redis.pipeline(transaction=True) as pipe:
-        pipe.set(cancel_key(battle), by, ex=CANCEL_TTL_S)
+        pipe.set(cancel_key(battle), wish, ex=CANCEL_TTL_S)
         pipe.publish(CANCEL_CHANNEL, battle)
         pipe.execute()
 
 
-async def cancel_requested(redis: Any, battle: str) -> CancelledBy | None:
-    """Who asked to cancel this battle, if anybody did. Async client."""
-    by = await redis.get(cancel_key(battle))
-    return cast(CancelledBy, _text(by)) if by else None
+async def cancel_requested(redis: Any, battle: str) -> Cancel | None:
+    """Who asked to cancel a turn of this battle, if anybody did. Async client."""
+    wish = await redis.get(cancel_key(battle))
+    return msgspec.json.decode(wish, type=Cancel) if wish else None
 
 
 def _text(value: Any) -> str:

@@ -24,6 +24,8 @@ BattleStateName = Literal["queued", "running", "finished", "failed", "cancelled"
 CancelledBy = Literal["user", "operator"]
 
 SUBPROTOCOL = "arena.v1"
+REASON_MAX = 200
+"""Characters of an operator's reason."""
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -69,6 +71,14 @@ class _Event(msgspec.Struct, frozen=True, tag_field="type", omit_defaults=True):
 class TurnStarted(_Event, frozen=True, tag="turn.started"):
     turn: int
     prompt: str
+
+
+class TurnRetried(_Event, frozen=True, tag="turn.retried"):
+    """``sides`` of the newest turn are answered anew: forget what they said. ``retry`` counts from 1 in each turn."""
+
+    turn: int
+    retry: int
+    sides: tuple[Side, ...]
 
 
 class BattleQueued(_Event, frozen=True, tag="battle.queued"):
@@ -123,15 +133,23 @@ class BattleRevealed(_Event, frozen=True, tag="battle.revealed"):
 
 
 class BattleFailed(_Event, frozen=True, tag="battle.failed"):
+    """The newest turn failed. ``votable``: earlier turns ended well, and may be voted all the same."""
+
     error: Failure
+    votable: bool = False
 
 
 class BattleCancelled(_Event, frozen=True, tag="battle.cancelled"):
+    """The newest turn was stopped. ``reason``: the operator's words. ``votable`` as in ``battle.failed``."""
+
     by: CancelledBy
+    reason: str = ""
+    votable: bool = False
 
 
 StoredEvent = (
     TurnStarted
+    | TurnRetried
     | BattleQueued
     | BattleLoading
     | SideStarted
@@ -159,14 +177,21 @@ class SideView(msgspec.Struct, frozen=True):
 
 
 class TurnView(msgspec.Struct, frozen=True):
+    """``retry``: how often it was answered anew because somebody asked for that."""
+
     turn: int
     prompt: str
     a: SideView = SideView()
     b: SideView = SideView()
+    retry: int = 0
 
 
 class BattleView(msgspec.Struct, frozen=True):
-    """All a page needs to draw a battle. ``loading`` and ``queued`` are null when they no longer apply."""
+    """All a page needs to draw a battle. ``loading`` and ``queued`` are null when they no longer apply.
+
+    ``state`` is that of the newest turn; one that failed or was cancelled leaves a battle ``votable`` whose earlier
+    turns ended well.
+    """
 
     state: BattleStateName = "queued"
     turns: tuple[TurnView, ...] = ()
@@ -178,6 +203,7 @@ class BattleView(msgspec.Struct, frozen=True):
     models: RevealedModels | None = None
     error: Failure | None = None
     cancelled_by: CancelledBy | None = None
+    cancel_reason: str | None = None
 
 
 # ── socket messages ──────────────────────────────────────────────────────────────────────────────────────────────

@@ -15,12 +15,13 @@ from worker.contract.events import CancelledBy, Failure, FinishReason
 QUEUE_BATTLES = "battles"
 QUEUE_RECORDS = "records"
 RUN_BATTLE = "worker.run_battle"
+RUN_CHAT = "worker.run_chat"
 RECORDS_STARTED = "records.started"
 """args: ``(battle_id, turn, attempt)``: generation of that attempt has been claimed."""
 RECORDS_FINISHED = "records.finished"
 """args: ``(BattleResult as builtins,)``."""
 RECORDS_FAILED = "records.failed"
-"""args: ``(task_id,)`` as Celery's errback gives it; the task id is ``task_id(battle_id, turn)``."""
+"""args: ``(task_id,)`` as Celery's errback gives it; see :func:`task_id`."""
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -40,31 +41,28 @@ class Sampling(msgspec.Struct, frozen=True):
     seed: int | None = None
     stop: tuple[str, ...] = ()
 
-
-class SideJob(msgspec.Struct, frozen=True):
-    model: str
-    messages: tuple[Message, ...]
-    sampling: Sampling = Sampling()
+    def __repr__(self) -> str:  # stop strings are people's words
+        numbers = f"max_tokens={self.max_tokens}, temperature={self.temperature}, top_p={self.top_p}, seed={self.seed}"
+        return f"Sampling({numbers}, stop=<{len(self.stop)} strings>)"
 
 
-class SideJobs(msgspec.Struct, frozen=True):
-    a: SideJob
-    b: SideJob
+class ChatJob(msgspec.Struct, frozen=True):
+    """One request of ``/v1`` to one model; what becomes of it is told on its own log (see chats.py), and nowhere else.
 
-
-class BattleJob(msgspec.Struct, frozen=True):
-    """One turn of one battle. ``deadline``: unix seconds after which the answer is of no use to anybody.
-
-    ``session``: an opaque word that is the same for all battles of one person, so that engines are shared fairly.
-    ``attempts``: how many have begun as far as the sender knows; a log that was lost counts on from there.
+    ``deadline`` and ``session`` as for a battle. ``stream``: its reader wants the text as it comes, so an answer that
+    was begun cannot be begun anew; without it nothing is told before the answer is complete.
     """
 
-    battle_id: str
-    turn: int
-    sides: SideJobs
+    id: str
+    side: SideJob
     deadline: float
     session: str = ""
-    attempts: int = 0
+    stream: bool = False
+
+    @property
+    def task(self) -> str:
+        """The Celery task id it goes by."""
+        return self.id
 
 
 class Timings(msgspec.Struct, frozen=True):
@@ -94,14 +92,53 @@ class SideResults(msgspec.Struct, frozen=True):
     b: SideResult
 
 
+class SideJob(msgspec.Struct, frozen=True):
+    """``answered``: this side is not to be answered, that answer stands; the other side is tried once more."""
+
+    model: str
+    messages: tuple[Message, ...]
+    sampling: Sampling = Sampling()
+    answered: SideResult | None = None
+
+
+class SideJobs(msgspec.Struct, frozen=True):
+    a: SideJob
+    b: SideJob
+
+
+class BattleJob(msgspec.Struct, frozen=True):
+    """One turn of one battle. ``deadline``: unix seconds after which the answer is of no use to anybody.
+
+    ``session``: an opaque word that is the same for all battles of one person, so that engines are shared fairly.
+    ``attempts``: how many have begun as far as the sender knows; a log that was lost counts on from there.
+    ``retry``: how often this turn was asked for again; ``before``: attempts that served earlier turns and retries.
+    """
+
+    battle_id: str
+    turn: int
+    sides: SideJobs
+    deadline: float
+    session: str = ""
+    attempts: int = 0
+    retry: int = 0
+    before: int = 0
+
+    @property
+    def task(self) -> str:
+        """The Celery task id it goes by."""
+        return task_id(self.battle_id, self.turn, self.retry)
+
+
 class BattleResult(msgspec.Struct, frozen=True):
-    """What became of one attempt. ``cancelled_by`` is set when a cancel ended it."""
+    """What became of one attempt. ``cancelled_by``, with the operator's words, is set when a cancel ended it."""
 
     battle_id: str
     turn: int
     attempt: int
     sides: SideResults
     cancelled_by: CancelledBy | None = None
+    cancel_reason: str = ""
+    retry: int = 0
 
     def __repr__(self) -> str:
         which = f"{self.battle_id} turn {self.turn} attempt {self.attempt}"
@@ -113,18 +150,26 @@ class BattleResult(msgspec.Struct, frozen=True):
 
 def votable(result: BattleResult) -> bool:
     """A battle can be voted when both sides are non-empty and ended by ``stop`` or ``length``."""
-    return all(s.text.strip() and s.finish_reason in ("stop", "length") for s in (result.sides.a, result.sides.b))
+    return ended_well(result.sides.a.finish_reason, result.sides.a.text) and ended_well(
+        result.sides.b.finish_reason, result.sides.b.text
+    )
 
 
-def task_id(battle_id: str, turn: int) -> str:
-    """The Celery task id of a turn: one per turn, so that a job can be found by the battle it serves."""
-    return f"{battle_id}.{turn}"
+def ended_well(finish_reason: str, text: str) -> bool:
+    """Whether a side's answer can be judged."""
+    return bool(text.strip()) and finish_reason in ("stop", "length")
 
 
-def battle_of(task: str) -> tuple[str, int]:
-    """``(battle_id, turn)`` of a task id made by :func:`task_id`."""
-    battle_id, _, turn = task.rpartition(".")
-    return battle_id, int(turn)
+def task_id(battle_id: str, turn: int, retry: int = 0) -> str:
+    """The Celery task id of a turn, and of each retry of it: a job can be found by the battle it serves."""
+    return f"{battle_id}.{turn}r{retry}" if retry else f"{battle_id}.{turn}"
+
+
+def battle_of(task: str) -> tuple[str, int, int]:
+    """``(battle_id, turn, retry)`` of a task id made by :func:`task_id`."""
+    battle_id, _, place = task.rpartition(".")
+    turn, _, retry = place.partition("r")
+    return battle_id, int(turn), int(retry or 0)
 
 
 def private(subject: str) -> dict[str, str]:
@@ -141,6 +186,17 @@ def encode_job(job: BattleJob) -> dict[str, Any]:
 def decode_job(data: Any) -> BattleJob:
     """Raises msgspec.ValidationError naming the offending field."""
     return msgspec.convert(data, BattleJob)
+
+
+def encode_chat(job: ChatJob) -> dict[str, Any]:
+    """Plain data for a Celery message."""
+    builtins: dict[str, Any] = msgspec.to_builtins(job)
+    return builtins
+
+
+def decode_chat(data: Any) -> ChatJob:
+    """Raises msgspec.ValidationError naming the offending field."""
+    return msgspec.convert(data, ChatJob)
 
 
 def encode_result(result: BattleResult) -> bytes:

@@ -3,10 +3,10 @@
 Each call carries a token, made once by the caller and remembered by the log. A client that lost the answer sends the
 very same call again, and so learns what the first one did instead of doing it twice.
 
-The hash ``meta`` holds ``epoch``, ``seq``, ``attempt``; ``turn``, the newest; ``result`` of that turn once its
-generation has ended and until the database has it; ``over`` once the turn's outcome has been told; ``call`` and
-``call_seq``, the last call of the attempt; ``claim``, the last claim; and one ``t:<token>`` for each call of others,
-who are few.
+The hash ``meta`` holds ``epoch``, ``seq``, ``attempt``; ``turn``, the newest, a number that also grows with every retry
+of a turn; ``result`` of that turn once its generation has ended and until the database has it; ``over`` once the turn's
+outcome has been told; ``call`` and ``call_seq``, the last call of the attempt; ``claim``, the last claim; and one
+``t:<token>`` for each call of others, who are few.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ STALE = -1
 LOST = -2
 
 # KEYS: log, meta. ARGV: channel, ttl, token, battle, attempt (0: not generating), turn (0: not said), after, ends,
-# fresh, result, frames...
+# fresh, result, begins, frames...
 APPEND = """
 local say, ttl, token, battle = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local attempt, turn, after = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
@@ -38,14 +38,14 @@ else
   if turn > newest then
     redis.call('HSET', KEYS[2], 'turn', turn)
     redis.call('HDEL', KEYS[2], 'over', 'result')
-  elseif turn > 0 then
+  elseif turn > 0 and (turn < newest or ARGV[11] == '1') then
     return seq
   end
 end
 redis.call('HSETNX', KEYS[2], 'epoch', token)
 local epoch = redis.call('HGET', KEYS[2], 'epoch')
 seq = tonumber(redis.call('HGET', KEYS[2], 'seq') or '0')
-for i = 11, #ARGV do
+for i = 12, #ARGV do
   seq = seq + 1
   local frame = '{"battle":"' .. battle .. '","seq":' .. seq .. ',' .. string.sub(ARGV[i], 2)
   redis.call('XADD', KEYS[1], seq .. '-0', 'f', frame)
@@ -65,6 +65,15 @@ end
 redis.call('EXPIRE', KEYS[1], ttl)
 redis.call('EXPIRE', KEYS[2], ttl)
 return seq
+"""
+
+# KEYS: log, meta. ARGV: ttl. What was said goes, and nobody can say more, nor begin a turn.
+CLOSE = """
+redis.call('DEL', KEYS[1])
+redis.call('DEL', KEYS[2])
+redis.call('HSET', KEYS[2], 'turn', 1000000000, 'over', '1')
+redis.call('EXPIRE', KEYS[2], ARGV[1])
+return 1
 """
 
 # KEYS: meta. ARGV: ttl, token, turn, known. Answers {attempt} or {-1}, or {0, result} for a turn that is answered.

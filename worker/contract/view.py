@@ -6,12 +6,22 @@ The browser's store folds the same events the same way; ``tests/worker/contract/
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import assert_never
+from typing import Any, assert_never
 
 from msgspec.structs import replace
 
 from worker.contract import events as ev
 from worker.contract.events import BattleView, SideView, StoredEvent, TurnView
+
+_FRESH: dict[str, Any] = {
+    "queued": None,
+    "loading": None,
+    "votable": False,
+    "error": None,
+    "cancelled_by": None,
+    "cancel_reason": None,
+}
+"""What the beginning of a turn, or of another try at one, undoes."""
 
 
 def fold(view: BattleView, event: StoredEvent) -> BattleView:
@@ -24,11 +34,14 @@ def fold(view: BattleView, event: StoredEvent) -> BattleView:
                 view,
                 state="queued",
                 turns=(*view.turns, TurnView(turn=turn, prompt=prompt)),
-                queued=None,
-                loading=None,
-                votable=False,
-                error=None,
+                **_FRESH,
             )
+        case ev.TurnRetried(turn=turn, retry=retry, sides=sides):
+            last = view.turns[-1] if view.turns else None
+            if last is None or last.turn != turn or last.retry >= retry:
+                return view
+            again = replace(last, retry=retry, **dict.fromkeys(sides, SideView()))
+            return replace(view, state="queued", turns=(*view.turns[:-1], again), **_FRESH)
         case ev.BattleQueued():
             return replace(view, queued=event)
         case ev.BattleLoading():
@@ -52,10 +65,11 @@ def fold(view: BattleView, event: StoredEvent) -> BattleView:
             return replace(view, winner=winner, votable=False)
         case ev.BattleRevealed(models=models):
             return replace(view, models=models)
-        case ev.BattleFailed(error=error):
-            return replace(view, state="failed", queued=None, loading=None, votable=False, error=error)
-        case ev.BattleCancelled(by=by):
-            return replace(view, state="cancelled", queued=None, loading=None, votable=False, cancelled_by=by)
+        case ev.BattleFailed(error=error, votable=votable):
+            return replace(view, state="failed", queued=None, loading=None, votable=votable, error=error)
+        case ev.BattleCancelled(by=by, reason=reason, votable=votable):
+            ended = replace(view, state="cancelled", queued=None, loading=None, votable=votable)
+            return replace(ended, cancelled_by=by, cancel_reason=reason or None)
         case _:  # pragma: no cover
             assert_never(event)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from worker import audit
 from worker.contract.audit import AuditEntry, Outcome
+from worker.contract.events import REASON_MAX
 from worker.errors import AdminError
 from worker.pool.operations import Operation
 from worker.runtime import Runtime
@@ -50,7 +51,8 @@ def commanded(state: Any, command: str, arguments: Mapping[str, object], do: Cal
         outcome, detail = "failed", "this is a defect of the worker; its log has the traceback"
     said = {name: _clipped(value) for name, value in arguments.items() if value not in ("", None)}
     made = operation.id if operation else None
-    entry = AuditEntry(time.time(), state.hostname, command, said, outcome, detail, made)
+    by = getattr(state, "asked_by", None)  # Celery knows no names
+    entry = AuditEntry(time.time(), state.hostname, command, said, outcome, detail, made, by)
     audit.record(entry, runtime.audit if runtime else None)
     if operation is None:
         return {"error": detail}
@@ -66,6 +68,19 @@ def named(value: object, usage: str) -> str:
     if len(value) > LONGEST_WORD or not value.isprintable():
         raise AdminError(f"that is no name; celery -A worker {usage}")
     return value.strip()
+
+
+def reasoned(value: object) -> str:
+    """The words an operator gives for what they do, on one line; ``reason=words`` is understood too.
+
+    Raises AdminError for what is no text, or too long for whoever is to read it.
+    """
+    if not isinstance(value, str):
+        raise AdminError(f"{_clipped(value)} is no reason; write it as text")
+    words = " ".join("".join(c if c.isprintable() else " " for c in value.removeprefix("reason=")).split())
+    if len(words) > REASON_MAX:
+        raise AdminError(f"the reason has {len(words)} characters; at most {REASON_MAX} can be shown")
+    return words
 
 
 def counted(value: object, usage: str) -> int:

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from celery.worker.control import control_command
 
-from worker.control.answers import Answer, commanded, counted, named, one_of
+from worker.control.answers import Answer, commanded, counted, named, one_of, reasoned
 from worker.control.reload import read_anew
 from worker.errors import AdminError
 from worker.memory import Tier
@@ -99,19 +99,19 @@ def resume(state: Any, **_: Any) -> Answer:
     return commanded(state, "resume", {}, run)
 
 
-@control_command(args=[("battle", str)], signature="<battle id>")  # type: ignore[untyped-decorator]
-def cancel(state: Any, battle: object = "", **_: Any) -> Answer:
-    """Cancel a battle that waits or runs on this worker."""
+@control_command(args=[("battle", str), ("reason", str)], signature="<battle id> [reason]")  # type: ignore[untyped-decorator]
+def cancel(state: Any, battle: object = "", reason: object = "", **_: Any) -> Answer:
+    """Cancel a battle or chat that waits or runs on this worker; its asker reads the reason."""
 
     def run(runtime: Runtime) -> Operation:
-        name = named(battle, "control cancel <battle id>")
-        return runtime.on_loop(partial(_cancel, runtime, name))
+        name = named(battle, "control cancel <battle id> [reason]")
+        return runtime.on_loop(partial(_cancel, runtime, name, reasoned(reason)))
 
-    return commanded(state, "cancel", {"battle": battle}, run)
+    return commanded(state, "cancel", {"battle": battle, "reason": reason}, run)
 
 
-def _cancel(runtime: Runtime, battle: str) -> Operation:
-    found = [r for r in list(runtime.running.values()) if r.job.battle_id == battle]
+def _cancel(runtime: Runtime, battle: str, reason: str) -> Operation:
+    found = [r for r in list(runtime.running.values()) if r.subject == battle]
     if not found:
         raise AdminError(f"no battle {battle!r} waits or runs here; see: celery -A worker inspect battles")
     operation = runtime.pool.operations.begin("cancel", battle, f"{battle} is being cancelled")
@@ -119,7 +119,7 @@ def _cancel(runtime: Runtime, battle: str) -> Operation:
         running.done.add_done_callback(
             lambda _: runtime.pool.operations.end(operation.id, "done", f"{battle} has ended")
         )
-    runtime.cancel(battle, "operator")
+    runtime.cancel(battle, "operator", reason)
     return operation
 
 

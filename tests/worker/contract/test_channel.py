@@ -98,8 +98,20 @@ def test_a_running_attempt_survives_the_loss_of_the_log(redis_url: str, redis_cl
 
 def test_cancel_is_seen_by_who_asks_later(redis_url: str, redis_client: redis.Redis) -> None:
     channel.request_cancel(redis_client, BATTLE, "user")
-    assert on_async(redis_url, lambda c: channel.cancel_requested(c, BATTLE)) == "user"
+    assert on_async(redis_url, lambda c: channel.cancel_requested(c, BATTLE)) == channel.Cancel("user")
     assert on_async(redis_url, lambda c: channel.cancel_requested(c, "c" * 12)) is None
+
+
+@pytest.mark.parametrize(
+    ("wish", "meant"),
+    [
+        (channel.Cancel("user"), [True, True, True]),
+        (channel.Cancel("operator", "late", 1), [True, False, False]),
+        (channel.Cancel("user", "", 1, 1), [False, True, False]),
+    ],
+)
+def test_a_cancel_means_the_turn_it_was_asked_in(wish: channel.Cancel, meant: list[bool]) -> None:
+    assert [wish.means(*place) for place in ((1, 0), (1, 1), (2, 0))] == meant
 
 
 class Forgetful:
@@ -215,6 +227,62 @@ def test_a_turn_whose_end_was_told_is_closed_until_the_next_begins(
 def test_a_turn_begins_once(redis_client: redis.Redis) -> None:
     for _ in range(2):
         assert channel.publish(redis_client, BATTLE, [ev.TurnStarted(1, "why?")]) == 1
+    for _ in range(2):
+        assert channel.publish(redis_client, BATTLE, [ev.TurnRetried(1, 1, ("a",))]) == 2
+    for _ in range(2):
+        assert channel.publish(redis_client, BATTLE, [ev.TurnStarted(2, "and why?")]) == 3
+    assert channel.publish(redis_client, BATTLE, [ev.TurnRetried(1, 2, ("a",))]) == 3
+
+
+def test_a_retry_opens_a_turn_that_was_closed_and_fences_what_came_before(
+    redis_url: str, redis_client: redis.Redis
+) -> None:
+    channel.publish(redis_client, BATTLE, [ev.TurnStarted(1, "why?")])
+
+    async def worker(client: Any) -> None:
+        first = await channel.claim_attempt(client, BATTLE)
+        channel.publish(redis_client, BATTLE, [ev.BattleFailed(ev.Failure("x", "y"))], turn=1)
+        channel.publish(redis_client, BATTLE, [ev.TurnRetried(1, 1, ("b",))])
+        with pytest.raises(channel.StaleAttempt):
+            await channel.claim_attempt(client, BATTLE, turn=1)
+        second = await channel.claim_attempt(client, BATTLE, turn=1, retry=1)
+        assert (first, second) == (1, 2)
+        with pytest.raises(channel.StaleAttempt):
+            await channel.publish_async(client, BATTLE, [delta("late")], first, turn=1)
+        await channel.publish_async(client, BATTLE, [delta("again")], second, turn=1, retry=1)
+
+    on_async(redis_url, worker)
+    told = [f.event for f in channel.read_log(redis_client, BATTLE)[1]]
+    assert told[-2:] == [ev.TurnRetried(1, 1, ("b",)), delta("again")]
+
+
+def test_the_end_of_an_earlier_turn_says_nothing_of_a_later_one(redis_url: str, redis_client: redis.Redis) -> None:
+    channel.publish(redis_client, BATTLE, [ev.TurnStarted(1, "why?")])
+    channel.publish(redis_client, BATTLE, [ev.TurnStarted(2, "and why?")])
+    assert channel.publish(redis_client, BATTLE, [ev.BattleVotable()], turn=1) == 2
+    assert on_async(redis_url, lambda c: channel.claim_attempt(c, BATTLE, turn=2)) == 1
+    assert channel.publish(redis_client, BATTLE, [ev.BattleVotable()], turn=2) == 3
+
+
+def test_a_closed_battle_is_forgotten_and_stays_so(redis_url: str, redis_client: redis.Redis) -> None:
+    channel.publish(redis_client, BATTLE, [ev.TurnStarted(1, "a secret")])
+
+    async def worker(client: Any) -> None:
+        attempt = await channel.claim_attempt(client, BATTLE)
+        await channel.publish_async(client, BATTLE, [delta("a word")], attempt, turn=1, result=b"kept")
+        channel.close(redis_client, BATTLE)
+        for fresh in (False, True):
+            with pytest.raises(channel.StaleAttempt):
+                await channel.publish_async(client, BATTLE, [delta("more")], attempt, turn=1, after=2, fresh=fresh)
+        for turn in (1, 2):
+            with pytest.raises(channel.StaleAttempt):
+                await channel.claim_attempt(client, BATTLE, turn=turn)
+
+    on_async(redis_url, worker)
+    assert channel.read_log(redis_client, BATTLE) == (None, [])
+    assert channel.kept_result(redis_client, BATTLE) is None
+    channel.publish(redis_client, BATTLE, [ev.TurnStarted(3, "more")])
+    assert channel.read_log(redis_client, BATTLE) == (None, [])
 
 
 def test_attempts_known_from_elsewhere_count_when_the_log_was_lost(redis_url: str, redis_client: redis.Redis) -> None:

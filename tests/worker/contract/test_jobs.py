@@ -62,7 +62,9 @@ def test_only_two_whole_answers_can_be_voted(changes: dict[str, object], expecte
 
 
 def test_task_ids_lead_back_to_their_turn() -> None:
-    assert jobs.battle_of(jobs.task_id("a-b_c.d", 12)) == ("a-b_c.d", 12)
+    assert jobs.battle_of(jobs.task_id("a-b_c.d", 12)) == ("a-b_c.d", 12, 0)
+    assert jobs.battle_of(jobs.task_id("a-b_r.d", 3, 2)) == ("a-b_r.d", 3, 2)
+    assert jobs.task_id("a", 3, 2) != jobs.task_id("a", 3)
 
 
 def test_unix_sockets_are_spelled_for_celery() -> None:

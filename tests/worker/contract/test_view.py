@@ -21,8 +21,19 @@ STORED = st.one_of(
     st.builds(ev.BattleRestarted, attempt=st.integers(2, 4)),
     st.just(ev.BattleVotable()),
     st.builds(ev.BattleVoted, winner=st.sampled_from(("a", "b", "tie", "both_bad"))),
-    st.builds(ev.BattleFailed, error=st.just(Failure("internal", "no"))),
-    st.builds(ev.BattleCancelled, by=st.sampled_from(("user", "operator"))),
+    st.builds(ev.BattleFailed, error=st.just(Failure("internal", "no")), votable=st.booleans()),
+    st.builds(
+        ev.BattleCancelled,
+        by=st.sampled_from(("user", "operator")),
+        reason=st.sampled_from(("", "too late")),
+        votable=st.booleans(),
+    ),
+    st.builds(
+        ev.TurnRetried,
+        turn=st.integers(1, 3),
+        retry=st.integers(1, 3),
+        sides=st.sampled_from((("a",), ("b",), ("a", "b"))),
+    ),
 )
 
 
@@ -64,3 +75,24 @@ def test_a_restart_forgets_the_text_of_the_turn_it_restarts() -> None:
         [ev.TurnStarted(1, "why?"), ev.SideDelta("a", "old"), ev.BattleRestarted(2), ev.SideDelta("a", "n")]
     )
     assert (view.attempt, view.turns[0].a.text, view.turns[0].b.text) == (2, "n", "")
+
+
+def test_a_retry_forgets_only_the_sides_it_names() -> None:
+    ended = [ev.TurnStarted(1, "why?"), ev.SideDelta("a", "well"), ev.SideDone("a", "stop")]
+    broke = [ev.SideDelta("b", "ha"), ev.SideFailed("b", Failure("internal", "no"))]
+    view = fold_all([*ended, *broke, ev.BattleFailed(Failure("internal", "no")), ev.TurnRetried(1, 1, ("b",))])
+    assert (view.state, view.error, view.turns[0].retry) == ("queued", None, 1)
+    assert (view.turns[0].a.text, view.turns[0].a.status) == ("well", "done")
+    assert view.turns[0].b == ev.SideView()
+    assert fold(view, ev.TurnRetried(1, 1, ("a", "b"))) == view, "what was told before changes nothing"
+
+
+def test_a_failed_turn_leaves_the_earlier_ones_votable() -> None:
+    view = fold_all([ev.TurnStarted(1, "why?"), ev.BattleVotable(), ev.TurnStarted(2, "and?")])
+    assert (view.state, view.votable) == ("queued", False)
+    failed = fold(view, ev.BattleFailed(Failure("context_overflow", "no"), votable=True))
+    assert (failed.state, failed.votable) == ("failed", True)
+    stopped = fold(view, ev.BattleCancelled("operator", "Maintenance.", votable=True))
+    assert (stopped.cancelled_by, stopped.cancel_reason, stopped.votable) == ("operator", "Maintenance.", True)
+    again = fold(stopped, ev.TurnStarted(3, "so?"))
+    assert (again.cancelled_by, again.cancel_reason) == (None, None)

@@ -151,7 +151,7 @@ def test_names_that_are_none_are_told_what_there_is(operator: Operator) -> None:
     assert operator("load", model="fox")["error"] == "no model 'fox' in the catalog; there are: ant, bee, cat, dog"
     assert "did you mean bee? there are: ant" in operator("load", model="beee")["error"]
     assert operator("load")["error"] == "say which: celery -A worker control load <model>"
-    assert operator("cancel")["error"] == "say which: celery -A worker control cancel <battle id>"
+    assert operator("cancel")["error"] == "say which: celery -A worker control cancel <battle id> [reason]"
     assert operator("set_capacity")["error"] == "say how many: celery -A worker control set_capacity <engines>"
 
 

@@ -34,6 +34,14 @@ export interface TurnStarted {
   prompt: string;
 }
 
+/** ``sides`` of the newest turn are answered anew: forget what they said. ``retry`` counts from 1 in each turn. */
+export interface TurnRetried {
+  type: "turn.retried";
+  turn: number;
+  retry: number;
+  sides: readonly Side[];
+}
+
 /** ``position`` is the place in line (1 = next); ``eta_s`` whole seconds until start, absent when unknown. */
 export interface BattleQueued {
   type: "battle.queued";
@@ -118,14 +126,19 @@ export interface BattleRevealed {
   models: RevealedModels;
 }
 
+/** The newest turn failed. ``votable``: earlier turns ended well, and may be voted all the same. */
 export interface BattleFailed {
   type: "battle.failed";
   error: Failure;
+  votable?: boolean;
 }
 
+/** The newest turn was stopped. ``reason``: the operator's words. ``votable`` as in ``battle.failed``. */
 export interface BattleCancelled {
   type: "battle.cancelled";
   by: CancelledBy;
+  reason?: string;
+  votable?: boolean;
 }
 
 /** First message on every socket. ``heartbeat_s``: silence after which the server sends ``ping``. */
@@ -144,11 +157,13 @@ export interface SideView {
   error: Failure | null;
 }
 
+/** ``retry``: how often it was answered anew because somebody asked for that. */
 export interface TurnView {
   turn: number;
   prompt: string;
   a: SideView;
   b: SideView;
+  retry: number;
 }
 
 /** All a page needs to draw a battle. ``loading`` and ``queued`` are null when they no longer apply. */
@@ -163,6 +178,7 @@ export interface BattleView {
   models: RevealedModels | null;
   error: Failure | null;
   cancelled_by: CancelledBy | null;
+  cancel_reason: string | null;
 }
 
 /** Replaces whatever the client holds of ``battle``; live events continue after ``seq`` of ``epoch``. */
@@ -229,7 +245,7 @@ export interface Unsubscribe {
   battle: string;
 }
 
-export type StoredEvent = TurnStarted | BattleQueued | BattleLoading | SideStarted | SideDelta | SideDone | SideFailed | BattleRestarted | BattleVotable | BattleVoted | BattleRevealed | BattleFailed | BattleCancelled;
+export type StoredEvent = TurnStarted | TurnRetried | BattleQueued | BattleLoading | SideStarted | SideDelta | SideDone | SideFailed | BattleRestarted | BattleVotable | BattleVoted | BattleRevealed | BattleFailed | BattleCancelled;
 
 export type SocketMessage = Hello | Snapshot | Resumed | Batch | Error | Bye | Ping | Pong;
 

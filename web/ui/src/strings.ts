@@ -97,7 +97,7 @@ export const strings = {
 
   noVote: {
     cancelled: "You stopped this battle, so it cannot be judged.",
-    operator: "This battle was stopped by the operator.",
+    operator: (reason: string | null) => `This battle was stopped by the operator${reason ? `: ${reason}` : "."}`,
     failed: "This battle failed, so it cannot be judged.",
     side: (side: Side) => `Model ${SIDE_NAME[side]} failed, so this battle cannot be judged.`,
     empty: "An answer stayed empty, so this battle cannot be judged.",

@@ -18,7 +18,18 @@ export const EMPTY_VIEW: BattleView = {
   models: null,
   error: null,
   cancelled_by: null,
+  cancel_reason: null,
 };
+
+/** What the beginning of a turn, or of another try at one, undoes. */
+const FRESH = {
+  queued: null,
+  loading: null,
+  votable: false,
+  error: null,
+  cancelled_by: null,
+  cancel_reason: null,
+} as const;
 
 export function fold(view: BattleView, event: StoredEvent): BattleView {
   switch (event.type) {
@@ -27,12 +38,16 @@ export function fold(view: BattleView, event: StoredEvent): BattleView {
       return {
         ...view,
         state: "queued",
-        turns: [...view.turns, { turn: event.turn, prompt: event.prompt, a: EMPTY_SIDE, b: EMPTY_SIDE }],
-        queued: null,
-        loading: null,
-        votable: false,
-        error: null,
+        turns: [...view.turns, { turn: event.turn, prompt: event.prompt, a: EMPTY_SIDE, b: EMPTY_SIDE, retry: 0 }],
+        ...FRESH,
       };
+    case "turn.retried": {
+      const last = view.turns[view.turns.length - 1];
+      if (!last || last.turn !== event.turn || last.retry >= event.retry) return view;
+      const cleared = Object.fromEntries(event.sides.map((side) => [side, EMPTY_SIDE]));
+      const again = { ...last, ...cleared, retry: event.retry };
+      return { ...view, state: "queued", turns: [...view.turns.slice(0, -1), again], ...FRESH };
+    }
     case "battle.queued":
       return { ...view, queued: queued(event) };
     case "battle.loading":
@@ -68,9 +83,24 @@ export function fold(view: BattleView, event: StoredEvent): BattleView {
     case "battle.revealed":
       return { ...view, models: event.models };
     case "battle.failed":
-      return { ...view, state: "failed", queued: null, loading: null, votable: false, error: event.error };
+      return {
+        ...view,
+        state: "failed",
+        queued: null,
+        loading: null,
+        votable: event.votable ?? false,
+        error: event.error,
+      };
     case "battle.cancelled":
-      return { ...view, state: "cancelled", queued: null, loading: null, votable: false, cancelled_by: event.by };
+      return {
+        ...view,
+        state: "cancelled",
+        queued: null,
+        loading: null,
+        votable: event.votable ?? false,
+        cancelled_by: event.by,
+        cancel_reason: event.reason || null,
+      };
     default: {
       const never: never = event; // a message of a newer server: changes nothing here
       void never;

@@ -14,6 +14,9 @@ import type { LinkState } from "./socket";
 import { strings } from "../strings";
 import type { BattleView, ServerFrame, Winner } from "../protocol.gen";
 
+/** After these, text on screen may not be what the new text continues. */
+const ANEW: ReadonlySet<string> = new Set(["snapshot", "battle.restarted", "turn.retried", "turn.started", "batch"]);
+
 export class Store {
   /** The battle shown, or null on the empty page. */
   readonly battle = signal<string | null>(null);
@@ -150,7 +153,7 @@ export class Store {
       return this.subscribe();
     }
     this.cursor.value = cursor;
-    if (frame.type === "snapshot" || frame.type === "battle.restarted" || frame.type === "batch") {
+    if (ANEW.has(frame.type)) {
       this.generation.value += 1;
     }
     if (cursor && over(cursor.view)) this.stopping.value = false;

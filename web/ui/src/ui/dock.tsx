@@ -110,7 +110,9 @@ function Again({ store, label, primary }: { store: Store; label: string; primary
 /** Why a battle that is over will never be open to a vote, or null when it may yet be. */
 function whyNot(view: BattleView): string | null {
   const turn = view.turns.at(-1);
-  if (view.state === "cancelled") return view.cancelled_by === "operator" ? strings.noVote.operator : strings.noVote.cancelled;
+  if (view.state === "cancelled") {
+    return view.cancelled_by === "operator" ? strings.noVote.operator(view.cancel_reason) : strings.noVote.cancelled;
+  }
   if (view.state === "failed") return view.error?.message ?? strings.noVote.failed;
   for (const side of ["a", "b"] as const) {
     if (turn?.[side].status === "failed") return strings.noVote.side(side);

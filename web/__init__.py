@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from apiflask import APIFlask
@@ -13,30 +13,31 @@ if TYPE_CHECKING:
 def create_app(settings: WebSettings | None = None) -> APIFlask:
     """The web application. Connects to nothing until the first request.
 
-    Raises CatalogError or pydantic.ValidationError when it is told nonsense.
+    Raises CatalogError, ModerationError, TracingMissing or pydantic.ValidationError when it is told nonsense.
     """
     # Imported here, so that the records worker, which needs none of this, does not load it.
-    from web import api, cli, errors, live, pages, security
+    from web import api, bounds, cli, errors, live, metrics, moderation, pages, security, tracking
     from web.context import build_arena
     from web.openapi.app import make_app
     from web.queue import Queue, make_celery
     from web.settings import WebSettings
+    from worker.contract import tracing
 
     settings = settings or WebSettings.from_env()
     app = make_app()
-    app.config["MAX_CONTENT_LENGTH"] = body_limit(settings)
     app.extensions["arena"] = arena = build_arena(settings, Queue(make_celery(settings, "web")))
 
+    app.extensions[metrics.EXTENSION] = series = metrics.Metrics(arena.redis)
+    moderation.judge_of(settings)
+    tracing.install("llm-arena-web", settings.otel_endpoint)
+
+    tracking.init_app(app, settings, series)
     errors.init_app(app)
     security.init_app(app, settings)
+    bounds.init_app(app, settings)
     for blueprint in api.blueprints():
         app.register_blueprint(blueprint)
     app.register_blueprint(pages.pages)
-    live.init_app(app, arena)
+    live.init_app(app, arena, series.lines)
     cli.init_app(app)
     return app
-
-
-def body_limit(settings: Any) -> int:
-    """Bytes a request body may have: the longest prompt in JSON's longest spelling, and some room."""
-    return int(settings.prompt_max_chars) * 12 + 4096

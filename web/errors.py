@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from apiflask import APIFlask, HTTPError
-from flask import Response, json, render_template, request
+from flask import Response, g, json, render_template, request
 from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 from sqlalchemy.exc import InterfaceError, OperationalError
@@ -77,6 +77,14 @@ class UnknownBattle(ArenaError):
     status, code, title = 404, "unknown_battle", "There is no such battle of yours"
 
 
+class UnknownCategory(ArenaError):
+    status, code, title = 404, "unknown_category", "There is no such category"
+
+
+class UnknownModel(ArenaError):
+    status, code, title = 404, "unknown_model", "There is no such model"
+
+
 class NotVotable(ArenaError):
     status, code, title = 409, "not_votable", "This battle cannot be voted"
 
@@ -122,6 +130,44 @@ class TooManyTickets(_Later):
     status, code, title = 429, "too_many_tickets", "Too many tickets"
 
 
+class RateLimited(_Later):
+    """``limit`` in the body is the name of the limit that was met, such as ``prompts_per_minute``."""
+
+    status, code, title = 429, "rate_limited", "Too many requests"
+
+
+class IdempotencyInFlight(_Later):
+    status, code, title = 409, "idempotency_in_flight", "The request with this Idempotency-Key is still being answered"
+
+
+class IdempotencyMismatch(ArenaError):
+    status, code, title = 422, "idempotency_mismatch", "This Idempotency-Key belongs to another request"
+
+
+class NotReplayable(ArenaError):
+    """The request succeeded, with an answer that is not kept: a stream, or one too long."""
+
+    status, code, title = 409, "not_replayable", "The answer to this Idempotency-Key cannot be given again"
+
+
+class BadIdempotencyKey(ArenaError):
+    status, code, title = 422, "bad_idempotency_key", "This Idempotency-Key has the wrong form"
+
+
+class ChallengeNeeded(ArenaError):
+    """``challenge`` in the body is what to answer first."""
+
+    status, code, title = 403, "challenge_needed", "The first battle needs an answer to a challenge"
+
+
+class UnknownHost(ArenaError):
+    status, code, title = 421, "unknown_host", "This arena has another name"
+
+
+class BodyTooSlow(ArenaError):
+    status, code, title = 408, "body_too_slow", "The body took too long to arrive"
+
+
 class NoRoom(_Later):
     status, code, title = 503, "no_room", "There is no room for another connection"
 
@@ -130,6 +176,19 @@ class BadTicket(ArenaError):
     """Used, expired or never issued; which of them is nobody's business."""
 
     status, code, title = 403, "bad_ticket", "This ticket opens nothing"
+
+
+class PromptRefused(ArenaError):
+    """``reason`` is a word of a closed set; which part of the text it was is not told."""
+
+    status, code, title = 422, "prompt_refused", "This prompt is not taken here"
+
+    def __init__(self, detail: str = "", *, reason: str = "refused") -> None:
+        super().__init__(detail, field="prompt", reason=reason)
+
+
+class ModerationUnavailable(_Later):
+    status, code, title = 503, "moderation_unavailable", "Prompts cannot be looked at now"
 
 
 class NoWorker(_Later):
@@ -164,6 +223,7 @@ def problem(error: ArenaError) -> Response:
         "detail": error.detail,
         **error.extra,
     }
+    g.refused = error.code
     response = Response(json.dumps(body) + "\n", error.status, content_type="application/problem+json")
     response.headers.update(error.headers)
     return response
@@ -179,6 +239,7 @@ def _answer(error: ArenaError) -> Response:
     except Exception:
         log.exception("the error page itself failed")
         return problem(error)
+    g.refused = error.code
     response = Response(page, error.status, content_type="text/html; charset=utf-8")
     response.headers.update(error.headers)
     return response

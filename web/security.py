@@ -20,7 +20,7 @@ from werkzeug.datastructures import Headers
 
 from web.access import current_key, has_scope
 from web.context import arena
-from web.errors import CrossOrigin, NotJson
+from web.errors import CrossOrigin
 from web.settings import WebSettings
 
 COOKIE = "arena_session"
@@ -117,6 +117,11 @@ def client_address(req: Request, settings: WebSettings) -> str:
     return peer
 
 
+def from_trusted_proxy(req: Request, settings: WebSettings) -> bool:
+    """Whether a proxy of ours handed this request over, so that what it says of the request may be believed."""
+    return _is_trusted(req.environ.get("REMOTE_ADDR") or "", settings)
+
+
 def _is_trusted(address: str, settings: WebSettings) -> bool:
     """A peer without an address is a proxy on our own unix socket."""
     if not settings.trusted_proxies:
@@ -159,9 +164,6 @@ def init_app(app: Flask, settings: WebSettings) -> None:
             return
         if current_key() is None and not same_site(request.headers, request.host, arena().settings.origins):
             raise CrossOrigin()
-        has_body = request.content_length not in (None, 0) or "Transfer-Encoding" in request.headers
-        if has_body and not request.is_json:
-            raise NotJson("Send the body as application/json.")
 
     @app.after_request
     def finish(response: Response) -> Response:

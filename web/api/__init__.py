@@ -7,6 +7,6 @@ from apiflask import APIBlueprint
 
 def blueprints() -> list[APIBlueprint]:
     """Everything under ``/api``, and the operators' endpoints."""
-    from web.api import battles, catalog, events, health, leaderboard, votes
+    from web.api import battles, catalog, events, health, leaderboard, metrics, votes
 
-    return [battles.bp, events.bp, votes.bp, leaderboard.bp, catalog.bp, health.bp]
+    return [battles.bp, events.bp, votes.bp, leaderboard.bp, catalog.bp, health.bp, metrics.bp]

@@ -12,6 +12,7 @@ from web.arena import battles, views
 from web.context import arena
 from web.errors import Busy, EmptyPrompt, NoWorker, PromptTooLong, UnknownBattle
 from web.live.socket import PATH
+from web.metrics import metrics
 from web.openapi import access, problems
 from web.security import current_owner, ensure_owner
 
@@ -29,6 +30,7 @@ def begin(body: PromptIn) -> dict[str, Any]:
     The answers stream over the websocket at ``ws`` (subprotocol ``arena.v1``); names are told after the vote.
     """
     begun = battles.begin(arena(), ensure_owner(), body.prompt)
+    metrics().begun()
     return {"id": begun.id, "state": begun.state, "ws": PATH, "url": f"/battles/{begun.id}"}
 
 

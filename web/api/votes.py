@@ -13,6 +13,7 @@ from web.arena import voting
 from web.context import arena
 from web.errors import AlreadyVoted, InvalidBody, NotVotable, UnknownBattle
 from web.openapi import access, problems
+from web.metrics import metrics
 from web.security import current_owner
 
 bp = APIBlueprint("votes", __name__, url_prefix="/api/battles", tag="Battles")
@@ -35,6 +36,8 @@ def vote(battle_id: str, body: VoteIn) -> Response:
     response = make_response(answer, 201)
     if voted.replayed:
         response.headers["Idempotency-Replayed"] = "true"
+    else:
+        metrics().voted(body.winner)
     return response
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from web.errors import NoRoom, TooManyConnections
@@ -31,12 +32,16 @@ class Guest(Protocol):
 
 
 class House:
-    """Nothing runs until somebody comes in. Thread-safe."""
+    """Nothing runs until somebody comes in. Thread-safe.
 
-    def __init__(self, arena: Arena) -> None:
+    ``counted`` is told how many lines there are, and how many of them are event streams, whenever that changes.
+    """
+
+    def __init__(self, arena: Arena, counted: Callable[[int, int], None] = lambda lines, streams: None) -> None:
         settings = arena.settings
         self._most = settings.max_sockets
         self._caps = Caps(settings.max_sockets_per_session, settings.max_sockets_per_address)
+        self._counted = counted
         self._lock = threading.Lock()
         self._guests: set[Guest] = set()
         self._refused: set[Guest] = set()
@@ -74,6 +79,7 @@ class House:
             self._nobody.clear()
             if stream:
                 self._streams.add(guest)
+            self._counted(len(self._guests), len(self._streams))
         self.reactor.start()
 
     def see_out(self, guest: Guest) -> None:
@@ -88,6 +94,7 @@ class House:
                 return
             self._guests.discard(guest)
             self._streams.discard(guest)
+            self._counted(len(self._guests), len(self._streams))
             if not self._guests:
                 self._nobody.set()
         self._caps.leave(visitor)

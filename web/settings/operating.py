@@ -2,8 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings
 
 
 class OperatingSettings(BaseSettings):
     """Part of :class:`web.settings.WebSettings`; every variable is prefixed ``ARENA_``."""
+
+    log_format: Literal["text", "json"] = "text"
+    """How lines of the log look: ``json`` for collectors, one object a line."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
+    """What the arena's own modules say; other people's are never heard below INFO, for they would show prompts."""
+    records_metrics_address: str = ""
+    """``host:port`` where the records worker's ``/metrics`` answers; default: nowhere."""
+    otel_endpoint: str = Field(
+        default="",
+        validation_alias=AliasChoices("otel_endpoint", "ARENA_OTEL_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"),
+    )
+    """OTLP/HTTP collector for traces, such as ``http://127.0.0.1:4318``; needs the extra ``otel``. Default: no traces."""

@@ -1,0 +1,28 @@
+"""``/metrics`` for Prometheus."""
+
+from __future__ import annotations
+
+from apiflask import APIBlueprint
+from flask import Response, request
+
+from web.access import require
+from web.context import arena
+from web.metrics import CONTENT_TYPE, metrics
+from web.security import on_private_listener
+
+bp = APIBlueprint("metrics", __name__, tag="Operations")
+
+
+@bp.get("/metrics")
+@bp.doc(
+    responses={
+        200: {"description": "Prometheus's text format", "content": {"text/plain": {"schema": {"type": "string"}}}},
+        401: "Neither the private listener nor a key",
+        403: "A key without scope `admin`",
+    }
+)
+def show() -> Response:
+    """What the web side counts, for Prometheus. On the private listener, or with a key of scope `admin`."""
+    if not on_private_listener(request, arena().settings):
+        require("admin")
+    return Response(metrics().page(), content_type=CONTENT_TYPE, headers={"Cache-Control": "no-store"})

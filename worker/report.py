@@ -6,7 +6,7 @@ import time
 
 from worker.answering import together
 from worker.contract.residency import Residency, pair_key
-from worker.pool.outlook import outlook
+from worker.pool.outlook import outlook, outlook_alone
 from worker.pool.pool import Pool
 from worker.pool.states import EngineState
 
@@ -24,7 +24,8 @@ def report_of(pool: Pool, worker: str, accepting: bool) -> Residency:
     catalog = pool.slots.catalog
     state = pool.state()
     here = {m: e for m in catalog.ids if (e := state.engines.get(catalog.engine_of(m))) is not None}
-    ahead = outlook(state, pool.queue(), pool.ledgers, now, pool.rules, here, catalog.engine_of)
+    queue = pool.queue()
+    ahead = outlook(state, queue, pool.ledgers, now, pool.rules, here, catalog.engine_of)
 
     def having(*states: EngineState) -> tuple[str, ...]:
         return tuple(sorted(m for m, e in here.items() if e.state in states))
@@ -50,4 +51,5 @@ def report_of(pool: Pool, worker: str, accepting: bool) -> Residency:
         eta_s=min(ahead.eta.values(), default=None),
         eta={pair_key(*pair): s for pair, s in ahead.eta.items()},
         refuses={pair_key(*pair): s for pair, s in ahead.refuses.items()},
+        refuses_alone=outlook_alone(state, queue, now, pool.rules, here, catalog.engine_of),
     )

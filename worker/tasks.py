@@ -10,7 +10,8 @@ from redis.exceptions import RedisError
 from worker.battle import HandedBack
 from worker.celery import app
 from worker.contract.channel import StaleAttempt
-from worker.contract.jobs import RUN_BATTLE, BattleResult, decode_job
+from worker.contract.chats import ChatOver
+from worker.contract.jobs import RUN_BATTLE, RUN_CHAT, BattleResult, decode_chat, decode_job
 
 
 @app.task(name=RUN_BATTLE, bind=True, acks_late=True, Request="worker.request:PrivateRequest")  # type: ignore[untyped-decorator]
@@ -25,3 +26,16 @@ def run_battle(self: Any, job: dict[str, Any]) -> BattleResult:
     except StaleAttempt:
         raise Ignore from None
     return result
+
+
+@app.task(name=RUN_CHAT, bind=True, acks_late=True, Request="worker.request:PrivateRequest")  # type: ignore[untyped-decorator]
+def run_chat(self: Any, job: dict[str, Any]) -> None:
+    """Answer one request of ``/v1``; what becomes of it is told on the chat's own log and kept nowhere else."""
+    try:
+        app.arena.run_chat(decode_chat(job))
+    except HandedBack:
+        raise Reject("the worker is shutting down", requeue=True) from None
+    except RedisError as error:
+        raise Reject(type(error).__name__, requeue=True) from None
+    except ChatOver:
+        raise Ignore from None

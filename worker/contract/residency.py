@@ -38,6 +38,8 @@ class Residency(msgspec.Struct, frozen=True):
     """Seconds until a battle of that pair would start if it came now, by :func:`pair_key`."""
     refuses: dict[str, float] = {}
     """Pairs whose battles would be refused now, and the seconds after which to try again."""
+    refuses_alone: dict[str, float] = {}
+    """Models whose chats would be refused now, and the seconds after which to try again."""
 
 
 def pair_key(one: str, other: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from celery.worker.control import inspect_command
 
 from worker.contract.events import SIDES
+from worker.contract.jobs import BattleJob, ChatJob
 from worker.control.answers import Answer, counted, inspected
 from worker.control.engines import engine_facts
 from worker.control.memory import memory_facts
@@ -52,10 +53,11 @@ def plan(state: Any, **_: Any) -> Answer:
 @inspect_command()  # type: ignore[untyped-decorator]
 def battles(state: Any, **_: Any) -> Answer:
     """Battles queued or running here: models by side and age."""
-    return inspected(state, _battles)
+    return inspected(state, battle_facts)
 
 
-def _battles(runtime: Runtime) -> Answer:
+def battle_facts(runtime: Runtime) -> Answer:
+    """By task id."""
     now = time.time()
     here = list(runtime.running.items())  # other threads add to it
     in_line = {w.job for w in runtime.pool.queue()}
@@ -65,7 +67,30 @@ def _battles(runtime: Runtime) -> Answer:
             "age_s": round(now - r.since, 1),
             "state": _standing(name, in_line),
         }
-        for name, r in sorted(here)
+        for name, r in sorted(here, key=lambda item: item[0])
+        if isinstance(r.job, BattleJob)
+    }
+
+
+@inspect_command()  # type: ignore[untyped-decorator]
+def chats(state: Any, **_: Any) -> Answer:
+    """Requests of /v1 queued or running here: model and age."""
+    return inspected(state, chat_facts)
+
+
+def chat_facts(runtime: Runtime) -> Answer:
+    """By chat id."""
+    now = time.time()
+    here = list(runtime.running.items())
+    in_line = {w.job for w in runtime.pool.queue()}
+    return {
+        name: {
+            "model": r.job.side.model,
+            "age_s": round(now - r.since, 1),
+            "state": "waiting" if name in in_line else "running",
+        }
+        for name, r in sorted(here, key=lambda item: item[0])
+        if isinstance(r.job, ChatJob)
     }
 
 
@@ -89,13 +114,14 @@ def _operations(runtime: Runtime, which: object) -> Answer:
         found = kept.get(which)
         if found is None:
             raise AdminError(f"no operation {which} is known here; only the latest are kept, until a restart")
-        return {"operations": [_operation(found)]}
+        return {"operations": [operation_facts(found)]}
     last = _SHOWN if which in ("", None) else counted(which, "inspect operations [operation id | how many]")
     known = kept.list()
-    return {"operations": [_operation(o) for o in known[max(len(known) - last, 0) :]]}
+    return {"operations": [operation_facts(o) for o in known[max(len(known) - last, 0) :]]}
 
 
-def _operation(operation: Operation) -> Answer:
+def operation_facts(operation: Operation) -> Answer:
+    """One operation as operators read it."""
     facts: Answer = {
         "operation": operation.id,
         "command": " ".join(w for w in (operation.command, operation.subject) if w),

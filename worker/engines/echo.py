@@ -85,7 +85,7 @@ class EchoEngine:
             raise EngineDied(self.spec.id, "its script says that it dies before the first token")
         self._asked += 1
         dies = self._asked == self._script.lifespan
-        words = list(answer(script, messages[-1].content))
+        words = _until_stopped(list(answer(script, messages[-1].content)), (*self.spec.stop, *sampling.stop))
         await asyncio.sleep(script.first_token_s)
         pause = 1.0 / script.tokens_per_s
         for count, word in enumerate(words, 1):
@@ -101,6 +101,19 @@ class EchoEngine:
             if last:
                 return
             await asyncio.sleep(pause)
+
+
+def _until_stopped(words: list[str], stops: Sequence[str]) -> list[str]:
+    """The answer up to the first of ``stops``, as a model's would be; always at least one piece."""
+    text = "".join(words)
+    end = min((at for stop in stops if (at := text.find(stop)) >= 0), default=len(text))
+    kept: list[str] = []
+    for word in words:
+        left = end - sum(map(len, kept))
+        if left <= 0:
+            break
+        kept.append(word[:left])
+    return kept or [""]
 
 
 def answer(script: EchoScript, prompt: str) -> Iterator[str]:

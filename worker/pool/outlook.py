@@ -51,5 +51,18 @@ def outlook(
     return found
 
 
+def outlook_alone(
+    state: PoolState,
+    waiting: Sequence[Waiter],
+    now: float,
+    rules: Rules,
+    contenders: Iterable[str],
+    engine_of: Callable[[str], str],
+) -> dict[str, float]:
+    """Contenders of which one by itself would be refused now; seconds after which to try again."""
+    found = {m: overloaded(state, waiting, frozenset((engine_of(m),)), now, rules) for m in contenders}
+    return {model: retry for model, retry in found.items() if retry is not None}
+
+
 def _local(state: PoolState, models: Iterable[str]) -> set[str]:
     return {m for m in models if not state.engines[m].elsewhere}

@@ -67,20 +67,23 @@ class RuntimeStep(bootsteps.StartStopStep):  # type: ignore[misc]
         self._metrics: Server | None = None
 
     def start(self, worker: Any) -> None:
+        from worker.control.served import Served
         from worker.engines import engine_factory, strays
-        from worker.metrics import Metrics
         from worker.report import generating
         from worker.runtime import Runtime
+        from worker.tally import Tally
 
         strays.reap()  # before memory is counted
         catalog, fit = _catalog()
-        metrics = Metrics(m.id for m in catalog.entries)
+        metrics = Tally(m.id for m in catalog.entries)
         self._metrics = _serve(metrics)
         make_engine = engine_factory(_settings.models_dir)
         runtime = Runtime(_settings, catalog, fit, make_engine, _send, worker.hostname, metrics)
         worker.arena = app.arena = runtime
         worker_shutting_down.connect(lambda **_: runtime.leave(), weak=False)
         runtime.start()
+        served = Served(worker, runtime, metrics)
+        runtime.also(served.commands, served.board)
         metrics.watch(
             running=lambda: runtime.on_loop(lambda: generating(runtime.pool)),
             waiting=lambda: runtime.on_loop(lambda: runtime.pool.waiting),

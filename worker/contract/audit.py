@@ -18,7 +18,10 @@ Outcome = Literal["ok", "refused", "failed"]
 
 
 class AuditEntry(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One command. ``at``: unix seconds. ``failed``: a defect of the worker, not a refusal."""
+    """One command. ``at``: unix seconds. ``failed``: a defect of the worker, not a refusal.
+
+    ``by``: the id of the key it was asked with; None for one given through Celery, which knows no names.
+    """
 
     at: float
     worker: str
@@ -27,6 +30,7 @@ class AuditEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     outcome: Outcome
     detail: str
     operation: str | None = None
+    by: str | None = None
 
 
 def line(entry: AuditEntry) -> str:
@@ -41,5 +45,10 @@ async def append(redis: Any, entry: AuditEntry) -> None:
 
 def read(redis: Any, count: int = 100) -> list[AuditEntry]:
     """The last ``count`` entries of all workers, newest first. Sync client."""
-    found = redis.xrevrange(STREAM, count=count)
-    return [msgspec.json.decode(fields[b"entry"], type=AuditEntry) for _, fields in found]
+    return [entry for _, entry in read_before(redis, None, count)]
+
+
+def read_before(redis: Any, before: str | None, count: int = 100) -> list[tuple[str, AuditEntry]]:
+    """Up to ``count`` entries older than the one with id ``before``, newest first, each with its id. Sync client."""
+    found = redis.xrevrange(STREAM, max=f"({before}" if before else "+", count=count)
+    return [(id_.decode(), msgspec.json.decode(fields[b"entry"], type=AuditEntry)) for id_, fields in found]

@@ -5,15 +5,93 @@ from __future__ import annotations
 from typing import Any
 
 from apiflask import APIBlueprint
+from flask import Response
+from sqlalchemy.orm import Session
 
-from web.api.schemas import ModelOut, ModelsOut
-from web.context import arena
+from web.api.caching import catalog_tag, etag, revalidated
+from web.api.leaderboard import point
+from web.api.schemas.leaderboard import ModelOut, ModelPageOut, ModelsOut
+from web.arena import board
+from web.arena.contenders import is_competing, read_contender
+from web.arena.pairs import Meetings
+from web.context import Arena, arena
+from web.errors import UnknownModel
+from web.openapi import problems, revalidates
+from worker.contract.catalog import Catalog
 
-bp = APIBlueprint("catalog", __name__, url_prefix="/api", tag="Models")
+bp = APIBlueprint("catalog", __name__, url_prefix="/api/models", tag="Models")
 
 
-@bp.get("/models")
+@bp.get("")
 @bp.output(ModelsOut)
-def models() -> dict[str, Any]:
-    """The contenders with their makers and licences."""
-    return {"models": [{f: getattr(spec, f) for f in ModelOut.model_fields} for spec in arena().catalog.models]}
+@revalidates
+def models() -> Response:
+    """The contenders.
+
+    With their makers and licences.
+    """
+    catalog = arena().catalog
+    return revalidated(
+        etag("models", catalog_tag(catalog)), lambda: {"models": [_facts(catalog, m.id) for m in catalog.models]}
+    )
+
+
+@bp.get("/<model_id>")
+@bp.output(ModelPageOut)
+@problems(UnknownModel)
+@revalidates
+def model(model_id: str) -> Response:
+    """One contender.
+
+    What is known of it, its row on every board, and how it fared against each of the others. A model that left the
+    catalog still answers while there are votes on it.
+    """
+    context = arena()
+    seen = context.db.read(lambda s: (board.newest(s), is_competing(s, context.catalog, model_id)))
+    tag = etag("model", model_id, seen, context.settings.min_votes, catalog_tag(context.catalog))
+    return revalidated(tag, lambda: context.db.read(lambda s: _page(s, context, model_id)))
+
+
+def _page(session: Session, context: Arena, model_id: str) -> dict[str, Any]:
+    found = read_contender(session, context.catalog, model_id)
+    sums = {
+        name: sum(getattr(m, name) for m in found.met) for name in ("games", "wins_a", "wins_b", "ties", "both_bad")
+    }
+    return {
+        **_facts(context.catalog, model_id),
+        "competing": found.competing,
+        "record": _won_and_lost(sums),
+        "standings": [
+            {
+                "category": category,
+                **point(rating),
+                "win_rate": round(rating.win_rate, 4),
+                "preliminary": rating.votes < context.settings.min_votes,
+            }
+            for category, rating in found.standings
+        ],
+        "opponents": [_opponent(context.catalog, m) for m in found.met],
+    }
+
+
+def _opponent(catalog: Catalog, m: Meetings) -> dict[str, Any]:
+    sums = {name: getattr(m, name) for name in ("games", "wins_a", "wins_b", "ties", "both_bad")}
+    spec = catalog.get(m.b)
+    return {"model": m.b, "name": spec.name if spec else m.b, **_won_and_lost(sums), "rate": m.rate_a}
+
+
+def _won_and_lost(sums: dict[str, int]) -> dict[str, int]:
+    return {
+        "games": sums["games"],
+        "won": sums["wins_a"],
+        "lost": sums["wins_b"],
+        "ties": sums["ties"],
+        "both_bad": sums["both_bad"],
+    }
+
+
+def _facts(catalog: Catalog, model_id: str) -> dict[str, Any]:
+    spec = catalog.get(model_id)
+    if spec is None:
+        return dict.fromkeys(ModelOut.model_fields, "") | {"id": model_id, "name": model_id}
+    return {name: getattr(spec, name) for name in ModelOut.model_fields}

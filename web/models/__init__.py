@@ -3,7 +3,7 @@
 from web.models.base import Base, Moment, now
 from web.models.battles import Answer, Batch, BatchItem, Battle, Turn, Words
 from web.models.operators import ApiKey, AuditLine, ModelState, Quarantine
-from web.models.votes import Rating, RatingSnapshot, Vote
+from web.models.votes import PairCount, Rating, RatingSnapshot, Vote
 
 __all__ = [
     "Answer",
@@ -15,6 +15,7 @@ __all__ = [
     "Battle",
     "ModelState",
     "Moment",
+    "PairCount",
     "Quarantine",
     "Rating",
     "RatingSnapshot",

@@ -9,6 +9,7 @@ from flask import Request
 from flask.json.provider import DefaultJSONProvider
 
 from web.api.schemas import PROBLEM_SCHEMA
+from web.bounds import JSON_DEPTH, depth
 from web.errors import NotJson
 from web.openapi.document import finish
 
@@ -20,9 +21,12 @@ class Json(DefaultJSONProvider):
 
     def loads(self, s: str | bytes, **kwargs: Any) -> Any:
         try:
-            return super().loads(s, **kwargs)
+            value = super().loads(s, **kwargs)
         except RecursionError:
             raise ValueError("nested too deeply") from None
+        if depth(value) > JSON_DEPTH:
+            raise ValueError("nested too deeply")
+        return value
 
 
 class JsonRequest(Request):

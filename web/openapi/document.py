@@ -45,6 +45,7 @@ def _views(app: APIFlask) -> Iterator[tuple[str, str, Callable[..., Any]]]:
 
 
 def _finish(operation: dict[str, Any], method: str, path: str, notes: Declared, schemas: dict[str, Any]) -> None:
+    operation["summary"] = operation.get("summary", "").rstrip(".")
     if "requestBody" in operation:
         operation["requestBody"]["required"] = True
         for content in operation["requestBody"]["content"].values():

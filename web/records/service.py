@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from web.arena import pairs
 from web.context import Arena
 from web.models import Answer, Battle, Turn, Words, now
 from web.queue import QueueError
@@ -95,8 +96,9 @@ class Records:
         seen, known, counts = db.read(lambda s: (board.extent(s), board.newest_extent(s), board.read_counts(s)))
         if seen == known:
             return False
+        met = db.read(pairs.tally)
         rows = board.standings(counts, prior)
-        db.write(lambda s: board.store(s, rows, seen, prior))
+        db.write(lambda s: (pairs.store(s, met), board.store(s, rows, seen, prior)))
         return True
 
     def _may_refresh(self, deferred: bool) -> bool:

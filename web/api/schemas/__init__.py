@@ -99,39 +99,6 @@ class TicketOut(BaseModel):
     ws: str
 
 
-class BoardRow(BaseModel):
-    model: str
-    name: str
-    rank: int
-    rating: float
-    lower: float
-    upper: float
-    votes: int
-    win_rate: float
-    preliminary: bool
-
-
-class BoardOut(BaseModel):
-    models: list[BoardRow]
-    updated_at: str | None
-
-
-class ModelOut(BaseModel):
-    id: str
-    name: str
-    maker: str
-    family: str
-    licence: str
-    licence_url: str
-    terms: str
-    parameters: str
-    precision: str
-
-
-class ModelsOut(BaseModel):
-    models: list[ModelOut]
-
-
 class HealthOut(BaseModel):
     status: Literal["healthy"]
     available_models: list[str]

@@ -2,59 +2,18 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from web.models import Rating, RatingSnapshot, Vote
-from web.ratings.bradley_terry import fit
+from web.ratings.standings import Standing, standings
 from web.ratings.tally import SCORES, Count
 
+__all__ = ["extent", "newest_extent", "read_counts", "standings", "store"]
+
 KEPT_SNAPSHOTS = 200
-SAME = 1e-6
-"""Ratings closer than this are equal; numerical noise must not rank anybody."""
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """A row of the board, as :class:`web.models.Rating` stores it."""
-
-    model: str
-    rank: int
-    rating: float
-    lower: float
-    upper: float
-    votes: int
-    win_rate: float
-
-
-def standings(counts: Sequence[Count], prior: float) -> list[Standing]:
-    """The board from the counts, best first; equal ratings share a rank.
-
-    ``win_rate``: points won per game, a tie being half a point.
-    """
-    games: dict[str, int] = defaultdict(int)
-    points: dict[str, float] = defaultdict(float)
-    for count in counts:
-        for model, score in ((count.a, count.score), (count.b, 1 - count.score)):
-            games[model] += count.games
-            points[model] += score * count.games
-    strengths = fit(counts, prior)
-    return [
-        Standing(
-            model=s.model,
-            rank=1 + sum(other.rating - s.rating > SAME for other in strengths),
-            rating=s.rating,
-            lower=s.lower,
-            upper=s.upper,
-            votes=games[s.model],
-            win_rate=points[s.model] / games[s.model],
-        )
-        for s in strengths
-    ]
 
 
 def read_counts(session: Session) -> list[Count]:

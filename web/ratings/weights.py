@@ -11,7 +11,8 @@ more than ``clip`` times the mean (Ionides 2008).
 ``realised``: each vote weighs ``target / realised share of its pair``, that is, post-stratification (Holt and Smith
 1979; arena-rank's ``reweighted``). Weighing by the estimated propensity wastes less than by the true one (Hirano,
 Imbens and Ridder 2003): chance differences between drawn and intended counts go. ``floor``: a pair with fewer
-votes weighs as if it had this many, so that one vote never speaks for a whole pair. ``python -m ops.bench ratings`` measures both.
+votes weighs as if it had this many, so that one vote never speaks for a whole pair. ``python -m ops.bench
+weights`` measures both.
 """
 
 from __future__ import annotations

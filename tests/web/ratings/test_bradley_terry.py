@@ -3,12 +3,12 @@ from __future__ import annotations
 import csv
 import math
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.web.ratings import llmfao as llmfao_files
 from web.ratings.bradley_terry import CENTRE, SCALE, fit
 from web.ratings.tally import Count
 
@@ -121,26 +121,17 @@ def test_evalica_agrees() -> None:
 
 @pytest.fixture(scope="module")
 def llmfao() -> tuple[list[Count], dict[str, float]]:
-    """8,931 crowd votes on 59 models and the published scores; kept outside the repository."""
-    folder = Path(__file__).resolve().parents[4] / "shared" / "data"
-    votes, golden = folder / "llmfao.csv", folder / "llmfao-golden.csv"
-    if not votes.is_file() or not golden.is_file():
-        pytest.skip("the LLMFAO votes are not beside this checkout (../shared/data)")
+    votes = llmfao_files.votes()
     score = {"left": 1.0, "right": 0.0, "tie": 0.5}
     with votes.open(newline="") as file:
         seen = Counter((r["left"], r["right"], score[r["winner"]]) for r in csv.DictReader(file))
-    with golden.open(newline="") as file:
-        golden_scores = {
-            r["item"]: float(r["score"]) for r in csv.DictReader(file) if r["algorithm"] == "bradley_terry"
-        }
-    return [Count(a, b, s, n) for (a, b, s), n in seen.items()], golden_scores
+    return [Count(a, b, s, n) for (a, b, s), n in seen.items()], llmfao_files.golden()
 
 
 def test_thousands_of_real_votes_give_the_published_scores(llmfao: tuple[list[Count], dict[str, float]]) -> None:
     counts, golden = llmfao
-    expected = relative(golden)
     found = strengths(counts, 1e-10)
-    assert {m: found[m] for m in expected} == pytest.approx(expected, rel=1e-6)
+    assert {m: found[m] for m in golden} == pytest.approx(golden, rel=1e-6)
 
 
 def test_the_default_prior_hardly_moves_a_board_of_real_votes(

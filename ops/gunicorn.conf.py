@@ -6,7 +6,10 @@ Run from the checkout: ``gunicorn -c ops/gunicorn.conf.py "web:create_app()"``.
 
 import os
 import resource
+import shutil
 import signal
+import tempfile
+from pathlib import Path
 
 bind = [address.strip() for address in os.environ.get("ARENA_BIND", "127.0.0.1:5000").split(",") if address.strip()]
 worker_class = "gevent"
@@ -18,9 +21,41 @@ timeout = 60
 keepalive = 15
 limit_request_line = 4094
 limit_request_fields = 50
-accesslog = None
+accesslog = None  # the app writes its own, without queries and addresses
 errorlog = "-"
+logger_class = "web.serving.Logger"
 loglevel = os.environ.get("ARENA_LOG_LEVEL", "info")
+
+_MADE = "arena-metrics-"
+if workers > 1:  # prometheus_client looks for it when it is imported, which nothing has done yet
+    os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix=_MADE))
+
+
+def _metrics_dir():
+    given = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    return Path(given) if given else None
+
+
+def on_starting(server):
+    """What an earlier server counted is over."""
+    if (folder := _metrics_dir()) is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        for left in folder.glob("*.db"):
+            left.unlink()
+
+
+def child_exit(server, worker):
+    """What a process held is held no longer; what it counted stays counted."""
+    if _metrics_dir() is not None:
+        from prometheus_client import multiprocess
+
+        multiprocess.mark_process_dead(worker.pid)
+
+
+def on_exit(server):
+    """A folder of our own goes with us."""
+    if (folder := _metrics_dir()) is not None and folder.name.startswith(_MADE):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def post_fork(server, worker):

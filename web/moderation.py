@@ -1,6 +1,6 @@
 """Which prompts are not taken. Everything that would be put before a model goes through :func:`screen` first.
 
-The judge is a function ``check(text) -> Verdict``: the built-in one, which knows a list of words and floods of one word,
+The judge is a function ``check(text) -> Verdict``: the built-in one, which knows a list of words and floods of a word,
 or the one that ``ARENA_MODERATION`` names. A judge of one's own may ask a service: it runs on a thread and has
 ``ARENA_MODERATION_TIMEOUT_S``. Neither texts nor what a judge raises about them are ever logged.
 """
@@ -120,7 +120,7 @@ def _built_in(words: Path | None, repetition: int) -> Check:
 
 
 def normal(text: str) -> str:
-    """Without case, compatibility forms and invisible characters, so that spelling alone hides no word."""
+    """Without case, compatibility forms and invisible characters, so that spelling hides no word."""
     folded = unicodedata.normalize("NFKC", text).casefold()
     return "".join(c for c in folded if unicodedata.category(c) != "Cf")
 

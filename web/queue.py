@@ -9,13 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from celery import Celery
+from celery import Celery, signals
 from kombu.exceptions import OperationalError
 
 from web.settings import WebSettings
 from worker.contract import jobs
 from worker.contract.brokers import broker_url
 from worker.contract.jobs import BattleJob, private
+from worker.contract.tracked import outgoing
 
 REFRESH_RATINGS = "records.refresh_ratings"
 VISIBILITY_S = 900
@@ -60,7 +61,12 @@ def make_celery(settings: WebSettings, name: str = "web.records") -> Celery:
         },
         task_publish_retry_policy={"max_retries": 1, "interval_start": 0.05, "interval_max": 0.2},
     )
+    signals.before_task_publish.connect(_carry, dispatch_uid="arena.carry")
     return app
+
+
+def _carry(sender: Any = None, headers: Any = None, **_: Any) -> None:
+    outgoing(str(sender), headers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +80,7 @@ class Queue:
         self.celery.send_task(
             jobs.RUN_BATTLE,
             args=(jobs.encode_job(job),),
-            task_id=jobs.task_id(job.battle_id, job.turn),
+            task_id=job.task,
             queue=jobs.QUEUE_BATTLES,
             link=self._records(jobs.RECORDS_FINISHED, "result"),
             link_error=self._records(jobs.RECORDS_FAILED, "task id"),

@@ -17,6 +17,7 @@ from worker.contract.brokers import broker_url
 from worker.contract.jobs import QUEUE_BATTLES, QUEUE_RECORDS, private
 from worker.errors import SettingsError
 from worker.settings import WorkerSettings
+from worker.watched import connect
 
 if TYPE_CHECKING:
     from worker.contract.catalog import Catalog
@@ -56,6 +57,7 @@ app.conf.update(
     worker_send_task_events=False,
     control_exchange="arena.worker",  # commands for engines reach no other kind of worker on this broker
 )
+connect(app, _settings)
 
 
 class RuntimeStep(bootsteps.StartStopStep):  # type: ignore[misc]

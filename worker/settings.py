@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import AliasChoices, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from worker.errors import SettingsError
@@ -47,6 +47,15 @@ class WorkerSettings(BaseSettings):
     """Whether an evicted engine may sleep instead of ending. ``auto``: on a GPU; on a CPU sleep frees nothing."""
     metrics_address: str = ""
     """``host:port`` where the worker's ``/metrics`` answers; default: nowhere."""
+    log_format: Literal["text", "json"] = "text"
+    """How lines of the log look: ``json`` for collectors, one object a line."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
+    """What the arena's own modules say; other people's are never heard below INFO, for they would show prompts."""
+    otel_endpoint: str = Field(
+        default="",
+        validation_alias=AliasChoices("otel_endpoint", "ARENA_OTEL_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"),
+    )
+    """OTLP/HTTP collector for traces, such as ``http://127.0.0.1:4318``; needs the extra ``otel``. Default: none."""
     fail_backoff_s: float = Field(default=30.0, gt=0)
     """An engine that could not load is not tried again for this long, doubling each time."""
     patience_s: float = Field(default=20.0, ge=0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from apiflask import APIBlueprint
 from flask import Response, request
 
@@ -13,14 +15,15 @@ from web.security import on_private_listener
 bp = APIBlueprint("metrics", __name__, tag="Operations")
 
 
+_RESPONSES: Any = {
+    200: {"description": "Prometheus's text format", "content": {"text/plain": {"schema": {"type": "string"}}}},
+    401: "Neither the private listener nor a key",
+    403: "A key without scope `admin`",
+}
+
+
 @bp.get("/metrics")
-@bp.doc(
-    responses={
-        200: {"description": "Prometheus's text format", "content": {"text/plain": {"schema": {"type": "string"}}}},
-        401: "Neither the private listener nor a key",
-        403: "A key without scope `admin`",
-    }
-)
+@bp.doc(responses=_RESPONSES)
 def show() -> Response:
     """What the web side counts, for Prometheus. On the private listener, or with a key of scope `admin`."""
     if not on_private_listener(request, arena().settings):

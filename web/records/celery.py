@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 
 from web.context import connect_redis
 from web.queue import REFRESH_RATINGS, UNACKED_RECORDS, QueueError, make_celery
+from web.records import watched
 from web.records.alive import BEAT_S, beat
 from web.records.broker import restore
 from web.settings import WebSettings
@@ -29,6 +30,7 @@ settings = WebSettings.from_env()
 delivery.install(settings.redis_url)
 app = make_celery(settings)
 app.conf.include = ["web.records.tasks"]
+metrics = watched.connect(app, settings)
 
 
 class Life(bootsteps.StartStopStep):  # type: ignore[misc]

@@ -21,4 +21,4 @@ class OperatingSettings(BaseSettings):
         default="",
         validation_alias=AliasChoices("otel_endpoint", "ARENA_OTEL_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"),
     )
-    """OTLP/HTTP collector for traces, such as ``http://127.0.0.1:4318``; needs the extra ``otel``. Default: no traces."""
+    """OTLP/HTTP collector for traces, such as ``http://127.0.0.1:4318``; needs the extra ``otel``. Default: none."""

@@ -20,14 +20,14 @@ _tracer: Any = None
 _provider: Any = None
 
 
-class TracingMissing(RuntimeError):
+class TracingMissingError(RuntimeError):
     """Traces are asked for and what makes them is not installed."""
 
 
 def install(service: str, endpoint: str) -> bool:
     """Send this process's spans to an OTLP/HTTP collector, ``http://host:4318``; False when ``endpoint`` is empty.
 
-    To be called after forking: spans are sent by a thread. Raises TracingMissing.
+    To be called after forking: spans are sent by a thread. Raises TracingMissingError.
     """
     if not endpoint:
         return False
@@ -37,7 +37,8 @@ def install(service: str, endpoint: str) -> bool:
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError:
-        raise TracingMissing("ARENA_OTEL_ENDPOINT is set; install the extra: pip install 'llm-arena[otel]'") from None
+        fix = "pip install 'llm-arena[otel]'"
+        raise TracingMissingError(f"ARENA_OTEL_ENDPOINT is set and the extra is missing: {fix}") from None
     global _tracer, _provider
     close()
     _provider = TracerProvider(resource=Resource.create({"service.name": service}))

@@ -7,12 +7,14 @@ from typing import cast
 import click
 from flask import Flask
 
+from web.admin.cli import keys
 from web.context import Arena
 from web.migrate import is_current, newest_revision, upgrade
 
 
 def init_app(app: Flask) -> None:
     """Register the commands."""
+    app.cli.add_command(keys)
 
     @app.cli.command("migrate")
     def migrate() -> None:

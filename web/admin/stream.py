@@ -1,0 +1,122 @@
+"""What operators watch, as server-sent events: each worker's board as it is told, and that something has changed.
+
+Every event is whole, so nothing is numbered and nothing is resumed: who comes back has everything a second later. A
+slow reader gets the newest board of each worker and none of those before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+
+from web.live.house import House
+from web.live.hub import Announced
+from web.live.visitor import Visitor
+from worker.contract import events as ev
+from worker.contract import watch
+
+HEARTBEAT_S = 15.0
+BLOCKED_S = 10.0
+RETRY_MS = 2000
+
+
+class _Kind(msgspec.Struct):
+    """As much of an event as it takes to know which earlier one it replaces."""
+
+    type: str
+    worker: str = ""
+    what: str = ""
+    subject: str = ""
+
+
+class OperatorStream:
+    """One open stream. ``valid``: whether the key it was opened with still is; asked at every heartbeat."""
+
+    def __init__(
+        self,
+        house: House,
+        visitor: Visitor,
+        key: str,
+        valid: Callable[[], bool],
+        sock: Any = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._house = house
+        self._visitor = visitor
+        self._key = key
+        self._valid = valid
+        self._sock = sock
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._bell = threading.Event()
+        self._waiting: dict[tuple[str, str, str], bytes] = {}
+        self._writing_since: float | None = None
+        self._checked = clock()
+        self._bye: int | None = None
+        self._over = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Pieces of the body; ends when the server goes away or the key is revoked."""
+        self._house.hub.follow(watch.OPERATORS, self)
+        try:
+            yield from self._piece(b"retry: %d\n\n" % RETRY_MS)
+            while self._bye is None and not self._over:
+                rung = self._bell.wait(HEARTBEAT_S)
+                self._bell.clear()
+                if self._clock() - self._checked >= HEARTBEAT_S:
+                    self._over = not self._valid()
+                    self._checked = self._clock()
+                if not self._over:
+                    yield from self._piece(self._take() or (b"" if rung else b": still here\n\n"))
+            if self._bye is not None:
+                yield from self._piece(b"retry: %d\ndata: %b\n\n" % (self._bye, ev.encode(ev.Bye(self._bye))))
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Let go; also of a stream that never began."""
+        self._house.hub.leave(watch.OPERATORS, self)
+        self._house.leave(self, self._visitor)
+
+    # ── what the hub and the house tell ──────────────────────────────────────────────────────────────────────────
+
+    def subscribed(self) -> None:
+        """Nothing was missed: a board comes every second."""
+
+    def announced(self, told: Announced) -> None:
+        kind = msgspec.json.decode(told.raw, type=_Kind)
+        if kind.what == "keys" and kind.subject == self._key:
+            self._over = True
+        with self._lock:
+            self._waiting[kind.type, kind.worker, kind.what] = b"data: %b\n\n" % told.raw
+        self._bell.set()
+
+    def goodbye(self, reconnect_after_ms: int) -> None:
+        """The server is going away."""
+        self._bye = reconnect_after_ms
+        self._bell.set()
+
+    def tick(self) -> None:
+        """About once a second: an end to a reader that takes nothing."""
+        since = self._writing_since
+        if since is not None and self._clock() - since > BLOCKED_S and self._sock is not None:
+            with contextlib.suppress(OSError):
+                self._sock.shutdown(socket.SHUT_RDWR)
+
+    def _take(self) -> bytes:
+        with self._lock:
+            taken, self._waiting = b"".join(self._waiting.values()), {}
+        return taken
+
+    def _piece(self, data: bytes) -> Iterator[bytes]:
+        if data:
+            self._writing_since = self._clock()
+            yield data
+            self._writing_since = None

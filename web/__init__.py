@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 def create_app(settings: WebSettings | None = None) -> APIFlask:
     """The web application. Connects to nothing until the first request.
 
-    Raises CatalogError, ModerationError, TracingMissing or pydantic.ValidationError when it is told nonsense.
+    Raises CatalogError, ModerationError, TracingMissingError or pydantic.ValidationError when it is told nonsense.
     """
     # Imported here, so that the records worker, which needs none of this, does not load it.
-    from web import api, bounds, cli, errors, live, metrics, moderation, pages, security, tracking
+    from web import access, api, bounds, cli, errors, limits, live, metrics, moderation, pages, security, tracking
+    from web.admin import operators
     from web.context import build_arena
     from web.openapi.app import make_app
     from web.queue import Queue, make_celery
@@ -33,7 +34,10 @@ def create_app(settings: WebSettings | None = None) -> APIFlask:
 
     tracking.init_app(app, settings, series)
     errors.init_app(app)
+    limits.init_app(app, settings)
+    access.init_app(app)
     security.init_app(app, settings)
+    operators.init_app(app, settings)
     bounds.init_app(app, settings)
     for blueprint in api.blueprints():
         app.register_blueprint(blueprint)

@@ -8,11 +8,11 @@ unknown exception becomes ``internal`` and goes to the log.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from apiflask import APIFlask, HTTPError
-from flask import Response, g, json, render_template, request
+from flask import Flask, Response, current_app, g, json, render_template, request
 from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 from sqlalchemy.exc import InterfaceError, OperationalError
@@ -83,6 +83,94 @@ class UnknownCategory(ArenaError):
 
 class UnknownModel(ArenaError):
     status, code, title = 404, "unknown_model", "There is no such model"
+
+
+class UnknownBatch(ArenaError):
+    """Also the answer about somebody else's."""
+
+    status, code, title = 404, "unknown_batch", "There is no such batch of yours"
+
+
+class InvalidLines(ArenaError):
+    """``lines`` in the body: of the first lines that are refused, ``line`` (from 1), ``code`` and ``detail``."""
+
+    status, code, title = 422, "invalid_lines", "Some lines of the batch are refused"
+
+
+class BatchTooLarge(ArenaError):
+    status, code, title = 422, "batch_too_large", "A batch may not have so many prompts"
+
+
+class TooManyBatches(_Later):
+    status, code, title = 429, "too_many_batches", "Too many batches are unfinished"
+
+
+class BatchesOff(ArenaError):
+    """A batch's prompts wait in the database, where an arena that stores no texts cannot put them."""
+
+    status, code, title = 403, "batches_off", "This arena takes no batches"
+
+
+class TurnRunning(ArenaError):
+    status, code, title = 409, "turn_running", "This battle's answers are still being written"
+
+
+class ConversationOver(ArenaError):
+    status, code, title = 409, "conversation_over", "This battle has been voted, so nothing more can be asked in it"
+
+
+class NotContinuable(ArenaError):
+    """No turn of it ended well: there is nothing to go on from."""
+
+    status, code, title = 409, "not_continuable", "This battle has no answers to go on from"
+
+
+class TurnLimit(ArenaError):
+    status, code, title = 409, "turn_limit", "This battle has as many turns as there may be"
+
+
+class ConversationTooLong(ArenaError):
+    status, code, title = 422, "conversation_too_long", "The conversation is too long"
+
+
+class TextsGone(ArenaError):
+    status, code, title = 409, "texts_gone", "What was said in this battle is no longer stored"
+
+
+class NotRetryable(ArenaError):
+    status, code, title = 409, "not_retryable", "This cannot be tried again"
+
+
+class RetryLimit(ArenaError):
+    status, code, title = 409, "retry_limit", "This turn has been tried again as often as it may be"
+
+
+class UnknownContender(ArenaError):
+    status, code, title = 422, "unknown_contender", "No such model takes part"
+
+
+class SameContender(ArenaError):
+    status, code, title = 422, "same_contender", "A battle needs two different models"
+
+
+class SamplingRefused(ArenaError):
+    status, code, title = 422, "sampling_refused", "A sampling parameter is beyond its limit"
+
+
+class BadCursor(ArenaError):
+    status, code, title = 422, "bad_cursor", "This cursor is none of ours"
+
+
+class NotVoted(ArenaError):
+    status, code, title = 409, "not_voted", "This battle has not been voted yet"
+
+
+class CommentTooLong(ArenaError):
+    status, code, title = 422, "comment_too_long", "The comment is too long"
+
+
+class UnknownShare(ArenaError):
+    status, code, title = 404, "unknown_share", "Nothing is shared here, or no longer"
 
 
 class NotVotable(ArenaError):
@@ -229,8 +317,24 @@ def problem(error: ArenaError) -> Response:
     return response
 
 
+Form = Callable[[ArenaError], Response]
+_FORMS = "arena_error_forms"
+
+
+def speak(app: Flask, prefix: str, form: Form) -> None:
+    """Have refusals under the paths that begin with ``prefix`` take another form."""
+    app.extensions.setdefault(_FORMS, {})[prefix] = form
+
+
+def _form() -> Form | None:
+    forms: dict[str, Form] = current_app.extensions.get(_FORMS, {})
+    return next((form for prefix, form in forms.items() if request.path.startswith(prefix)), None)
+
+
 def _answer(error: ArenaError) -> Response:
-    """A page for people who asked for one, a problem for everybody else."""
+    """A page for people who asked for one, a problem for everybody else; under some paths what they speak."""
+    if (form := _form()) is not None:
+        return form(error)
     api = request.path.startswith(("/api/", "/ws", "/health", "/ready", "/openapi.json"))
     if api or request.method not in ("GET", "HEAD") or not request.accept_mimetypes.accept_html:
         return problem(error)

@@ -1,8 +1,9 @@
 """Who is asking, from where, and what a browser may do with our replies.
 
 A voter is an anonymous session: a random id in a signed cookie, of which the database only ever sees a hash. The cookie
-is SameSite=Lax, and every write made with it must also come from our own pages: browsers say so themselves in
-``Sec-Fetch-Site`` or ``Origin``, and something that sends neither is no browser that a stranger's page could abuse.
+is SameSite=Lax (and ``__Host-`` behind TLS, so that no other name of the same domain can set it), and every write made
+with it must also come from our own pages: browsers say so themselves in ``Origin`` or ``Sec-Fetch-Site``, old ones at
+least in ``Referer``, and something that sends none of them is no browser that a stranger's page could abuse.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import hashlib
 import ipaddress
 import secrets
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from flask import Flask, Request, Response, current_app, g, request
@@ -20,10 +21,15 @@ from werkzeug.datastructures import Headers
 
 from web.access import current_key, has_scope
 from web.context import arena
-from web.errors import CrossOrigin
+from web.errors import CrossOrigin, UnknownHost
 from web.settings import WebSettings
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
 COOKIE = "arena_session"
+TLS_PREFIX = "__Host-"
+"""Before the cookie's name behind TLS: browsers then take it from this very host only, over TLS only."""
 COOKIE_MAX_AGE_S = 365 * 24 * 3600
 
 CSP = (
@@ -39,7 +45,10 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+HSTS = "max-age=31536000"
 _SAFE = ("GET", "HEAD", "OPTIONS")
+_PROBES = ("/health", "/ready", "/metrics")
+"""Balancers and scrapers ask a machine, not a name."""
 _SESSION_PAGES = ("pages.home", "pages.battle")
 """Pages that begin a session, so that the first battle and its socket already have one."""
 
@@ -78,11 +87,16 @@ def sessions() -> Sessions:
     return found
 
 
+def cookie_name() -> str:
+    """What this request's session cookie is called."""
+    return TLS_PREFIX + COOKIE if request.is_secure else COOKIE
+
+
 def current_owner() -> str | None:
     """The owner hash of the asking key or session, or None when it has neither. Raises BadKey."""
     if "owner" not in g:
         key = current_key()
-        g.owner = sessions().owner(request.cookies.get(COOKIE)) if key is None else key.owner
+        g.owner = sessions().owner(request.cookies.get(cookie_name())) if key is None else key.owner
     owner: str | None = g.owner
     return owner
 
@@ -96,12 +110,50 @@ def ensure_owner() -> str:
     return owner
 
 
-def same_site(headers: Headers, host: str, allowed: Iterable[str]) -> bool:
-    """Whether a request that uses cookies may be believed: it comes from our own pages, or from no page at all."""
+def same_site(headers: Headers, host: str, allowed: Iterable[str], secure: bool = False) -> bool:
+    """Whether a request that uses cookies may be believed: it comes from our own pages, or from no page at all.
+
+    ``secure``: it reached us over TLS, so that a page without TLS, which anybody on the way could have written, is none
+    of ours.
+    """
     origin = headers.get("Origin")
     if origin is not None:
-        return origin in allowed or (origin != "null" and urlsplit(origin).netloc == host)
-    return headers.get("Sec-Fetch-Site", "none") in ("same-origin", "none")
+        return origin in allowed or _is_ours(origin, host, secure)
+    site = headers.get("Sec-Fetch-Site")
+    if site is not None:
+        return site in ("same-origin", "none")
+    referer = headers.get("Referer")
+    return referer is None or _is_ours(referer, host, secure) or _origin_of(referer) in allowed
+
+
+def _is_ours(address: str, host: str, secure: bool) -> bool:
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return False
+    return parts.netloc == host and parts.scheme in (("https",) if secure else ("http", "https"))
+
+
+def _origin_of(address: str) -> str:
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return ""
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def from_our_pages(req: Request, settings: WebSettings) -> bool:
+    """:func:`same_site` of a request."""
+    return same_site(req.headers, req.host, settings.origins, req.is_secure)
+
+
+def believed() -> bool:
+    """Whether what this request's cookie says may be acted on: it only reads, has a key, or is from our own pages."""
+    if "believed" not in g:
+        with_key = request.headers.get("Authorization", "").lower().startswith("bearer ")
+        g.believed = request.method in _SAFE or with_key or from_our_pages(request, arena().settings)
+    found: bool = g.believed
+    return found
 
 
 def client_address(req: Request, settings: WebSettings) -> str:
@@ -120,6 +172,20 @@ def client_address(req: Request, settings: WebSettings) -> str:
 def from_trusted_proxy(req: Request, settings: WebSettings) -> bool:
     """Whether a proxy of ours handed this request over, so that what it says of the request may be believed."""
     return _is_trusted(req.environ.get("REMOTE_ADDR") or "", settings)
+
+
+class Scheme:
+    """WSGI: ``https`` when one of our own proxies says that the client came to it over TLS, whatever others claim."""
+
+    def __init__(self, app: WSGIApplication, settings: WebSettings) -> None:
+        self._app = app
+        self._settings = settings
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        said = environ.get("HTTP_X_FORWARDED_PROTO")
+        if said and _is_trusted(environ.get("REMOTE_ADDR") or "", self._settings):
+            environ["wsgi.url_scheme"] = "https" if said.rpartition(",")[2].strip().lower() == "https" else "http"
+        return self._app(environ, start_response)
 
 
 def _is_trusted(address: str, settings: WebSettings) -> bool:
@@ -157,12 +223,16 @@ def _local_port(environ: Mapping[str, Any]) -> int | None:
 def init_app(app: Flask, settings: WebSettings) -> None:
     """Register the checks before and the headers after every request."""
     app.extensions["arena_sessions"] = Sessions(settings.signing_key())
+    app.wsgi_app = Scheme(app.wsgi_app, settings)  # type: ignore[method-assign]
+
+    @app.before_request
+    def check_host() -> None:
+        if settings.hosts and request.host.lower() not in settings.hosts and request.path not in _PROBES:
+            raise UnknownHost("Ask for this arena by its own name.")
 
     @app.before_request
     def check_write() -> None:
-        if request.method in _SAFE:
-            return
-        if current_key() is None and not same_site(request.headers, request.host, arena().settings.origins):
+        if request.method not in _SAFE and current_key() is None and not believed():
             raise CrossOrigin()
 
     @app.after_request
@@ -170,14 +240,14 @@ def init_app(app: Flask, settings: WebSettings) -> None:
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
         if request.is_secure:
-            response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+            response.headers.setdefault("Strict-Transport-Security", HSTS)
         if request.path.startswith("/api/") or request.path in ("/health", "/ready"):
             response.headers.setdefault("Cache-Control", "no-store")
         if request.endpoint in _SESSION_PAGES and response.status_code == 200:
             ensure_owner()
         if "new_cookie" in g:
             response.set_cookie(
-                COOKIE,
+                cookie_name(),
                 g.new_cookie,
                 max_age=COOKIE_MAX_AGE_S,
                 httponly=True,

@@ -17,7 +17,7 @@ from web.live.house import House
 from web.live.socket import PATH
 from web.live.visitor import Visitor
 from web.openapi import access, problems
-from web.security import client_address, current_owner, same_site
+from web.security import client_address, current_owner, from_our_pages
 
 bp = APIBlueprint("events", __name__, url_prefix="/api/battles", tag="Battles")
 
@@ -40,7 +40,7 @@ def follow(battle_id: str) -> Response:
     Ends after `battle.failed`, `battle.cancelled` or `battle.revealed`; a battle that waits for its vote stays open.
     """
     context, owner = arena(), current_owner()
-    if not same_site(request.headers, request.host, context.settings.origins):
+    if not from_our_pages(request, context.settings):
         raise CrossOrigin()
     context.db.read(lambda s: views.owned(s, battle_id, owner))
     after = stream.cursor(request.headers.get("Last-Event-ID"))

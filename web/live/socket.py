@@ -26,7 +26,7 @@ from web.live.house import House
 from web.live.inbound import Inbound
 from web.live.outbox import Outbox
 from web.live.visitor import Visitor
-from web.security import client_address, current_owner, same_site
+from web.security import client_address, current_owner, from_our_pages
 from worker.contract.events import SUBPROTOCOL, CloseCode
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def _visitor(arena: Arena) -> Visitor:
     ticket = tickets.presented(request)
     if ticket is not None:
         return tickets.redeem(arena.redis, ticket, address)
-    if not same_site(request.headers, request.host, arena.settings.origins):
+    if not from_our_pages(request, arena.settings):
         raise CrossOrigin()
     return Visitor(current_owner(), address)
 

@@ -45,11 +45,11 @@ class Caps:
 
 
 def _keys(visitor: Visitor) -> list[tuple[str, str]]:
-    keys = [("address", _household(visitor.address))]
+    keys = [("address", household(visitor.address))]
     return [("session", visitor.owner), *keys] if visitor.owner else keys
 
 
-def _household(address: str) -> str:
+def household(address: str) -> str:
     """What one visitor can hardly have many of: an IPv4 address, or a whole /64 of IPv6."""
     try:
         ip = ipaddress.ip_address(address)

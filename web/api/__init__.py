@@ -7,6 +7,7 @@ from apiflask import APIBlueprint
 
 def blueprints() -> list[APIBlueprint]:
     """Everything under ``/api``, and the operators' endpoints."""
-    from web.api import battles, catalog, events, health, leaderboard, metrics, votes
+    from web.api import admin, admin_rulings, admin_workers, battles, catalog, events, health, leaderboard, metrics, votes
 
-    return [battles.bp, events.bp, votes.bp, leaderboard.bp, catalog.bp, health.bp, metrics.bp]
+    operators = [admin.bp, admin_workers.bp, admin_rulings.bp]
+    return [*operators, battles.bp, events.bp, votes.bp, leaderboard.bp, catalog.bp, health.bp, metrics.bp]

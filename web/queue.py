@@ -15,7 +15,7 @@ from kombu.exceptions import OperationalError
 from web.settings import WebSettings
 from worker.contract import jobs
 from worker.contract.brokers import broker_url
-from worker.contract.jobs import BattleJob, private
+from worker.contract.jobs import BattleJob, ChatJob, private
 from worker.contract.tracked import outgoing
 
 REFRESH_RATINGS = "records.refresh_ratings"
@@ -85,6 +85,16 @@ class Queue:
             link=self._records(jobs.RECORDS_FINISHED, "result"),
             link_error=self._records(jobs.RECORDS_FAILED, "task id"),
             **private("battle job"),
+        )
+
+    def run_chat(self, job: ChatJob) -> None:
+        """To the GPU worker too; what becomes of it is told on the chat's log and comes back to nobody else."""
+        self.celery.send_task(
+            jobs.RUN_CHAT,
+            args=(jobs.encode_chat(job),),
+            task_id=job.id,
+            queue=jobs.QUEUE_BATTLES,
+            **private("chat job"),
         )
 
     def refresh_ratings(self) -> None:

@@ -1,7 +1,6 @@
-"""Beginning and cancelling a battle.
+"""Beginning a battle: a pair, a coin for the sides, the first turn in line.
 
-Order matters in both: a battle is committed before anybody is told of it, so nothing can run that the database does not
-know; and a cancel reaches the worker's flag before the database, so that no answer can slip between them.
+A battle is committed before anybody is told of it, so nothing can run that the database does not know.
 """
 
 from __future__ import annotations
@@ -9,75 +8,108 @@ from __future__ import annotations
 import logging
 import random
 import secrets
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from redis.exceptions import RedisError
-from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from web.arena.admission import admit, admit_pair
+from web.arena.asking import check_prompt, check_sampling
+from web.arena.excluded import models_out
+from web.arena.drawing import Drawn, count, draw_pair
 from web.arena.lining import Asked, put_in_line
-from web.arena.sampling import Draw, sample_pair
-from web.arena.views import owned
+from web.arena.sampling import Draw, TooFewModels
+from web.arena.stopping import announce, cancel
 from web.context import Arena
-from web.errors import EmptyPrompt, InvalidBody, PromptTooLong
+from web.errors import NoWorker, SameContender, UnknownContender
 from web.models import Battle, Turn, Words, now
 from web.queue import QueueError
-from worker.contract import channel, residency
-from worker.contract.events import BattleCancelled, StoredEvent
+from worker.contract import residency
+from worker.contract.jobs import Message
+from worker.contract.residency import Residency
+
+__all__ = ["NAMED", "Begun", "announce", "begin", "cancel", "line_up"]
 
 log = logging.getLogger(__name__)
 _dice = random.SystemRandom()
 
+NAMED = "named"
+"""The policy of a battle whose asker chose the pair: drawn with certainty, and of no use to the ranking."""
+
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A battle that is in line."""
+    """A turn that is in line."""
 
     id: str
     state: str = "queued"
+    turn: int = 1
+    retry: int = 0
 
 
-def check_prompt(prompt: str, max_chars: int) -> str:
-    """The prompt as it will be stored. Raises EmptyPrompt, PromptTooLong or InvalidBody."""
-    if not prompt.strip():
-        raise EmptyPrompt("Please write a prompt.", field="prompt")
-    if len(prompt) > max_chars:
-        raise PromptTooLong(
-            f"The prompt has {len(prompt)} characters; the limit is {max_chars}.",
-            field="prompt",
-            limit=max_chars,
-            length=len(prompt),
-        )
-    if not _storable(prompt):
-        raise InvalidBody("prompt: must be text without NUL characters and lone surrogates", field="prompt")
-    return prompt
+def begin(
+    arena: Arena,
+    owner: str,
+    prompt: str,
+    *,
+    sampling: Mapping[str, Any] | None = None,
+    models: Sequence[str] | None = None,
+) -> Begun:
+    """Draw a pair, or take the two ``models``; store the battle and queue its first turn.
 
-
-def _storable(text: str) -> bool:
-    """PostgreSQL refuses NUL, and nothing can encode half a surrogate pair."""
-    return not any(c == "\x00" or "\ud800" <= c <= "\udfff" for c in text)
-
-
-def begin(arena: Arena, owner: str, prompt: str) -> Begun:
-    """Draw a pair, store the battle and queue its first turn.
-
-    Raises the errors of :func:`check_prompt` and of :mod:`web.arena.admission`. A battle that is stored but cannot be
-    queued stays ``queued``: the reconciler (``web.records``) puts it in line when the broker is back.
+    Raises the errors of :mod:`web.arena.asking` and :mod:`web.arena.admission`, UnknownContender and SameContender. A
+    battle that is stored but cannot be queued stays ``queued``: the reconciler (``web.records``) puts it in line when
+    the broker is back.
     """
     check_prompt(prompt, arena.settings.prompt_max_chars)
+    chosen = check_sampling(sampling, arena.settings)
+    if models is not None:
+        _check_named(arena, models)
     reports = residency.read(arena.redis)
-    models = admit(reports, arena.catalog.ids)
-    weights = {m.id: m.weight for m in arena.catalog.models}
-    draw = sample_pair(models, weights, _dice)
+    drawn = _draw(arena, owner, reports, models)
+    draw = drawn.draw if isinstance(drawn, Drawn) else drawn
     admit_pair(reports, draw.a, draw.b)
-    asked = Asked(secrets.token_urlsafe(16), 1, owner, (draw.a, draw.b), prompt, now())
+    message = (Message("user", prompt),)
+    asked = Asked(
+        secrets.token_urlsafe(16), owner, (draw.a, draw.b), (message, message), asked_at=now(), sampling=chosen
+    )
     arena.db.write(lambda s: _insert(s, asked, draw))
+    if isinstance(drawn, Drawn):
+        count(arena, drawn)
+    line_up(arena, asked)
+    return Begun(asked.battle_id)
+
+
+def line_up(arena: Arena, asked: Asked) -> None:
+    """Queue what is stored; what cannot be queued now, the reconciler queues later."""
     try:
         put_in_line(arena, asked)
     except (RedisError, QueueError) as error:
         log.error("battle %s is not in line yet: %s", asked.battle_id, type(error).__name__)
-    return Begun(asked.battle_id)
+
+
+def _check_named(arena: Arena, models: Sequence[str]) -> None:
+    for model in models:
+        if model not in arena.catalog.ids:
+            raise UnknownContender("models: GET /api/models lists who takes part.", field="models")
+    if len(set(models)) != len(models):
+        raise SameContender("models: name two different ones.", field="models")
+
+
+def _draw(arena: Arena, owner: str, reports: Sequence[Residency], named: Sequence[str] | None) -> Draw | Drawn:
+    out = arena.db.read(models_out)
+    models = [m for m in admit(reports, arena.catalog.ids) if m not in out]
+    if named is None:
+        try:
+            return draw_pair(arena, reports, models, _dice, owner)
+        except TooFewModels as error:
+            raise NoWorker("Fewer than two models can answer right now.", retry_after_s=10) from error
+    if not set(named) <= set(models):
+        raise NoWorker("One of these models cannot answer right now.", retry_after_s=10)
+    a, b = _dice.sample(list(named), 2)
+    return Draw(a, b, 1.0, NAMED)
 
 
 def _insert(session: Session, asked: Asked, draw: Draw) -> None:
@@ -89,43 +121,14 @@ def _insert(session: Session, asked: Asked, draw: Draw) -> None:
             model_b=draw.b,
             probability=draw.probability,
             policy_version=draw.policy,
-            created_at=asked.created_at,
+            ranked=draw.policy != NAMED,
+            sampling=asked.sampling,
+            created_at=asked.asked_at,
         )
     )
     session.flush()
-    session.add(Turn(battle_id=asked.battle_id, turn=asked.turn, prompt_chars=len(asked.prompt)))
+    prompt = asked.told[0][-1].content
+    at = asked.asked_at
+    session.add(Turn(battle_id=asked.battle_id, turn=1, prompt_chars=len(prompt), created_at=at, asked_at=at))
     session.flush()
-    session.add(Words(battle_id=asked.battle_id, turn=asked.turn, part="prompt", content=asked.prompt))
-
-
-def cancel(arena: Arena, owner: str | None, battle_id: str) -> str:
-    """Ask for the end of a battle and return its state; one that is over stays as it is.
-
-    A battle no worker has begun is cancelled here and now; a running one ends when its worker sees the request.
-    Raises UnknownBattle.
-    """
-    state = arena.db.read(lambda s: owned(s, battle_id, owner).state)
-    if state not in ("queued", "running"):
-        return state
-    channel.request_cancel(arena.redis, battle_id, "user")
-    if not channel.newest_attempt(arena.redis, battle_id) and arena.db.write(lambda s: _cancel_queued(s, battle_id)):
-        announce(arena, battle_id, BattleCancelled(by="user"))
-    return arena.db.read(lambda s: owned(s, battle_id, owner).state)
-
-
-def _cancel_queued(session: Session, battle_id: str) -> bool:
-    done = session.execute(
-        update(Battle)
-        .where(Battle.id == battle_id, Battle.state == "queued", Battle.attempt == 0)
-        .values(state="cancelled", finished_at=now(), cancelled_by="user")
-        .returning(Battle.id)
-    )
-    return done.first() is not None
-
-
-def announce(arena: Arena, battle_id: str, *events: StoredEvent) -> None:
-    """Tell followers what is already stored; when Redis is away they learn it from the next snapshot."""
-    try:
-        channel.publish(arena.redis, battle_id, events)
-    except RedisError as error:
-        log.warning("battle %s: announcement lost: %s", battle_id, type(error).__name__)
+    session.add(Words(battle_id=asked.battle_id, turn=1, part="prompt", content=prompt))

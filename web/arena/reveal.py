@@ -8,14 +8,17 @@ from msgspec.structs import replace
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from web.models import Answer, Battle, Rating, RatingSnapshot
+from web.models import Answer, Battle, Rating, RatingSnapshot, Turn
 from worker.contract.catalog import Catalog
 from worker.contract.events import ModelFacts, RevealedModels
 
 
 def reveal(session: Session, catalog: Catalog, battle: Battle) -> RevealedModels:
-    """Both models with this battle's figures (of its last turn) and their current rating."""
-    answers = session.scalars(select(Answer).where(Answer.battle_id == battle.id).order_by(Answer.turn))
+    """Both models with this battle's figures (of the last turn that ended well) and their current rating."""
+    good = select(Turn.turn).where(Turn.battle_id == battle.id, Turn.votable.is_(True))
+    answers = session.scalars(
+        select(Answer).where(Answer.battle_id == battle.id, Answer.turn.in_(good)).order_by(Answer.turn)
+    )
     last = {answer.side: answer for answer in answers}
     ratings = current_ratings(session, (battle.model_a, battle.model_b))
     return RevealedModels(

@@ -21,7 +21,16 @@ from web.models import Answer, Battle, Turn, Vote, Words
 from worker.contract import channel
 from worker.contract.catalog import Catalog
 from worker.contract.channel import Frame
-from worker.contract.events import BattleView, Failure, SideView, TurnStarted, TurnView, Winner
+from worker.contract.events import (
+    BattleView,
+    Failure,
+    SideView,
+    StoredEvent,
+    TurnRetried,
+    TurnStarted,
+    TurnView,
+    Winner,
+)
 from worker.contract.view import fold_all
 
 _FINAL = ("finished", "failed", "cancelled")
@@ -40,7 +49,7 @@ class Current:
 def owned(session: Session, battle_id: str, owner: str | None) -> Battle:
     """The battle, if it is this session's. Raises UnknownBattle otherwise, and does not say which it was."""
     battle = session.get(Battle, battle_id) if owner else None
-    if battle is None or battle.owner != owner:
+    if battle is None or battle.owner != owner or battle.deleted_at is not None:
         raise UnknownBattle()
     return battle
 
@@ -55,7 +64,7 @@ def current(db: Any, redis: Any, catalog: Catalog, battle_id: str) -> Current:
 
 def _stored(session: Session, catalog: Catalog, battle_id: str) -> tuple[BattleView, str]:
     battle = session.get(Battle, battle_id)
-    if battle is None:
+    if battle is None or battle.deleted_at is not None:
         raise UnknownBattle()
     return stored_view(session, catalog, battle), battle.created_at.isoformat()
 
@@ -74,6 +83,7 @@ def stored_view(session: Session, catalog: Catalog, battle: Battle) -> BattleVie
                 prompt=words.get((t.turn, "prompt"), ""),
                 a=_side(answers.get((t.turn, "a")), words.get((t.turn, "a"), "")),
                 b=_side(answers.get((t.turn, "b")), words.get((t.turn, "b"), "")),
+                retry=t.retries,
             )
             for t in turns
         ),
@@ -83,6 +93,7 @@ def stored_view(session: Session, catalog: Catalog, battle: Battle) -> BattleVie
         models=reveal(session, catalog, battle) if vote else None,
         error=_failure(battle.error),
         cancelled_by=cast(Any, battle.cancelled_by),
+        cancel_reason=battle.cancel_reason,
     )
 
 
@@ -103,27 +114,38 @@ def _failure(stored: dict[str, Any] | None) -> Failure | None:
 
 
 def _merged(stored: BattleView, frames: Sequence[Frame]) -> BattleView:
-    if not _complete(frames):
-        return fold_all(_later(stored, frames), stored)
-    live = fold_all(frame.event for frame in frames)
-    if stored.state in _FINAL and live.state not in _FINAL:
+    events = [frame.event for frame in frames]
+    begins = next((n for n, e in enumerate(events) if isinstance(e, TurnStarted | TurnRetried)), None)
+    if begins is None:
+        return fold_all(_later(stored, events), stored)
+    live = fold_all(events[begins:], _before(stored, events[begins]))
+    if _progress(stored) > _progress(live):
         return stored
     if stored.winner is not None and live.models is None:
         return replace(live, winner=stored.winner, models=stored.models, votable=False)
     return live
 
 
-def _complete(frames: Sequence[Frame]) -> bool:
-    """Whether the log still begins where the battle began; a log that was lost and grew anew does not."""
-    if not frames or frames[0].seq != 1:
-        return False
-    first = frames[0].event
-    return isinstance(first, TurnStarted) and first.turn == 1
+def _progress(view: BattleView) -> tuple[int, int, bool]:
+    """Which turn a view has come to, which retry of it, and whether that is over."""
+    last = view.turns[-1] if view.turns else None
+    return (last.turn if last else 0, last.retry if last else 0, view.state in _FINAL)
 
 
-def _later(stored: BattleView, frames: Sequence[Frame]) -> Iterable[Any]:
-    """Events of an incomplete log that may be laid over the stored view: none about text it already has."""
+def _before(stored: BattleView, begin: StoredEvent) -> BattleView:
+    """What the database knows of the time before the log's first beginning; nothing for a log of the whole battle."""
+    if isinstance(begin, TurnStarted):
+        return BattleView(turns=tuple(t for t in stored.turns if t.turn < begin.turn))
+    assert isinstance(begin, TurnRetried)
+    turns = [t for t in stored.turns if t.turn <= begin.turn]
+    if turns and turns[-1].turn == begin.turn:
+        turns[-1] = replace(turns[-1], retry=begin.retry - 1)
+    return BattleView(turns=tuple(turns))
+
+
+def _later(stored: BattleView, events: Sequence[StoredEvent]) -> Iterable[StoredEvent]:
+    """Events of a log without a beginning that may be laid over the stored view: none about text it already has."""
     if stored.state not in _FINAL:
-        return [frame.event for frame in frames]
+        return events
     told = ("battle.votable", "battle.voted", "battle.revealed")
-    return [e for e in (f.event for f in frames) if e.__struct_config__.tag in told and stored.winner is None]
+    return [e for e in events if e.__struct_config__.tag in told and stored.winner is None]

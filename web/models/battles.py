@@ -28,8 +28,9 @@ class Battle(Base):
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     owner: Mapped[str] = mapped_column(String(64))
     state: Mapped[str] = mapped_column(String(16), default="queued")
+    """Of the newest turn."""
     votable: Mapped[bool] = mapped_column(default=False)
-    """Both sides ended well; whether it was voted is ``voted_at``."""
+    """No turn is being answered, and one at least ended well; whether it was voted is ``voted_at``."""
     model_a: Mapped[str] = mapped_column(String(64))
     model_b: Mapped[str] = mapped_column(String(64))
     probability: Mapped[float]
@@ -47,6 +48,8 @@ class Battle(Base):
     finished_at: Mapped[datetime | None] = mapped_column(Moment)
     voted_at: Mapped[datetime | None] = mapped_column(Moment)
     cancelled_by: Mapped[str | None] = mapped_column(String(16))
+    cancel_reason: Mapped[str | None] = mapped_column(String(200))
+    """An operator's words to whoever asked."""
     error: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     share_id: Mapped[str | None] = mapped_column(String(40))
     """Under which anybody may read it; set by its owner, after the vote."""
@@ -56,14 +59,22 @@ class Battle(Base):
 
 
 class Turn(Base):
-    """One prompt and its two answers."""
+    """One prompt and its two answers. ``created_at`` is when it was first asked, ``asked_at`` when last."""
 
     __tablename__ = "turns"
 
     battle_id: Mapped[str] = mapped_column(ForeignKey("battles.id", ondelete="CASCADE"), primary_key=True)
     turn: Mapped[int] = mapped_column(primary_key=True)
     created_at: Mapped[datetime] = mapped_column(Moment, default=now)
+    asked_at: Mapped[datetime] = mapped_column(Moment, default=now)
     prompt_chars: Mapped[int]
+    votable: Mapped[bool] = mapped_column(default=False)
+    """Both its answers ended well: the vote is about it, and later turns are told of it."""
+    retries: Mapped[int] = mapped_column(default=0)
+    trying: Mapped[str] = mapped_column(String(2), default="ab")
+    """The sides that were last asked for; the other one's answer stands from before."""
+    before: Mapped[int] = mapped_column(default=0)
+    """The battle's attempts up to this one served earlier turns and retries."""
 
 
 class Answer(Base):
@@ -116,6 +127,10 @@ class Batch(Base):
     owner: Mapped[str] = mapped_column(String(64))
     name: Mapped[str] = mapped_column(String(200), default="")
     size: Mapped[int]
+    sampling: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    """What all its battles are asked with, as in :class:`Battle`."""
+    models: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    """The pair that was asked for; its battles are then not ranked. None: each battle draws its own."""
     created_at: Mapped[datetime] = mapped_column(Moment, default=now)
     cancelled_at: Mapped[datetime | None] = mapped_column(Moment)
 

@@ -25,18 +25,18 @@ from sqlalchemy.orm import Session
 
 from web.arena.lining import put_in_line, read_asked
 from web.context import Arena
-from web.models import Battle, now
+from web.models import Battle, Turn, now
 from web.queue import QueueError
 from web.records import broker
 from web.records.service import Records
 from worker.contract import channel, holding
-from worker.contract.jobs import QUEUE_BATTLES, read_result, task_id
+from worker.contract.jobs import QUEUE_BATTLES, BattleResult, read_result, task_id
 
 log = logging.getLogger(__name__)
 
 EVERY_S = 2.0
 YOUNG_S = 4.0
-"""A battle younger than this may still be on its way to the broker."""
+"""A turn asked for less long ago may still be on its way to the broker."""
 LOST_S = 1.5
 """So long, and so at two looks, a battle must be nowhere: a worker that takes one says so at once."""
 UNTOLD_S = 10.0
@@ -48,9 +48,11 @@ _LEADER_S = 10
 
 @dataclass(frozen=True, slots=True)
 class _Unfinished:
+    """``asked_at``: when its newest turn was asked, or last asked for again."""
+
     battle: str
     task: str
-    created_at: datetime
+    asked_at: datetime
 
 
 class Reconciler:
@@ -103,31 +105,38 @@ class Reconciler:
         return found
 
     def _recover(self, lost: _Unfinished, since_s: float) -> bool:
-        kept = channel.kept_result(self._arena.redis, lost.battle)
+        kept = self._kept(lost)
         if kept is not None:
             if since_s < UNTOLD_S:
                 return False
             log.warning("the result of battle %s was lost on its way; it is stored from the log", lost.battle)
-            self._stored(kept)
-        elif now() > lost.created_at + timedelta(seconds=self._arena.settings.deadline_s):
+            self._records.finished(kept)
+        elif now() > lost.asked_at + timedelta(seconds=self._arena.settings.deadline_s):
             log.error("battle %s could not be answered in time", lost.battle)
-            self._records.give_up(lost.battle)
+            self._records.give_up(lost.task)
         else:
             self._send_again(lost)
         del self._missing[lost.task]
         return True
 
-    def _stored(self, kept: bytes) -> None:
+    def _kept(self, lost: _Unfinished) -> BattleResult | None:
+        """What the lost turn came to, if it came to something; not what an earlier one did."""
+        kept = channel.kept_result(self._arena.redis, lost.battle)
         try:
-            self._records.finished(read_result(kept))
+            result = read_result(kept) if kept is not None else None
         except msgspec.DecodeError as error:
             log.error("a kept result of the wrong form is dropped: %s", error)
+            return None
+        same = result is not None and task_id(result.battle_id, result.turn, result.retry) == lost.task
+        return result if same else None
 
     def _send_again(self, lost: _Unfinished) -> None:
         asked = self._arena.db.read(lambda s: read_asked(s, lost.battle))
         if asked is None:
-            self._records.give_up(lost.battle)
+            self._records.give_up(lost.task)
             return
+        if asked.task_id != lost.task:
+            return  # asked for again since it was missed
         log.warning("the job of battle %s was lost; it is put in line again", lost.battle)
         broker.forget(self._arena.redis, {lost.task})
         put_in_line(self._arena, asked)
@@ -136,9 +145,10 @@ class Reconciler:
 def _unfinished(session: Session) -> list[_Unfinished]:
     old_enough = now() - timedelta(seconds=YOUNG_S)
     rows: Any = session.execute(
-        select(Battle.id, Battle.turns, Battle.created_at)
-        .where(Battle.state.in_(("queued", "running")), Battle.created_at < old_enough)
-        .order_by(Battle.created_at)
+        select(Battle.id, Battle.turns, Turn.retries, Turn.asked_at)
+        .join(Turn, (Turn.battle_id == Battle.id) & (Turn.turn == Battle.turns))
+        .where(Battle.state.in_(("queued", "running")), Turn.asked_at < old_enough)
+        .order_by(Turn.asked_at)
         .limit(_AT_ONCE)
     )
-    return [_Unfinished(battle, task_id(battle, turn), at.astimezone(UTC)) for battle, turn, at in rows]
+    return [_Unfinished(battle, task_id(battle, turn, n), at.astimezone(UTC)) for battle, turn, n, at in rows]

@@ -12,10 +12,11 @@ from typing import Any
 
 import msgspec
 from redis.exceptions import RedisError
-from sqlalchemy import delete, select
+from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from web.arena import pairs
+from web.arena.transcript import good_turns
 from web.context import Arena
 from web.models import Answer, Battle, Turn, Words, now
 from web.queue import QueueError
@@ -31,6 +32,7 @@ from worker.contract.events import (
     CancelledBy,
     Failure,
     StoredEvent,
+    TurnRetried,
     TurnStarted,
 )
 from worker.contract.jobs import BattleResult, SideResult
@@ -58,6 +60,9 @@ class Records:
             battle = session.get(Battle, battle_id, with_for_update=True)
             if battle is None or battle.state not in ("queued", "running") or attempt < battle.attempt:
                 return
+            newest = session.get_one(Turn, (battle_id, battle.turns))
+            if turn != newest.turn or attempt <= newest.before:
+                return
             battle.state = "running"
             battle.attempt = attempt
             battle.started_at = battle.started_at or now()
@@ -65,23 +70,25 @@ class Records:
         self.arena.db.write(work)
 
     def finished(self, result: BattleResult) -> None:
-        """Store what became of an attempt, then tell. A result of an older attempt is ignored."""
+        """Store what became of an attempt, then tell. A result of an older attempt, turn or retry is ignored."""
         event = self.arena.db.write(lambda s: _store_result(s, result))
         if event is not None:
-            self._tell(result.battle_id, event)
+            self._tell(result.battle_id, result.turn, result.retry, event)
 
     def failed(self, task_id: str) -> None:
-        """A job ended by an exception: the battle failed, unless it has an outcome already."""
-        self._fail(jobs.battle_of(task_id)[0])
+        """A job ended by an exception: its turn failed, unless it has an outcome already."""
+        self._fail(task_id, _LOST)
 
-    def give_up(self, battle_id: str) -> None:
-        """Nobody answered in time: the battle failed, unless it has an outcome already."""
-        begun = self.arena.db.read(lambda s: s.scalar(select(Battle.attempt).where(Battle.id == battle_id)))
-        self._fail(battle_id, _TOO_LATE if begun else _NOT_QUEUED)
+    def give_up(self, task_id: str) -> None:
+        """Nobody answered in time: the turn failed, unless it has an outcome already."""
+        begun = self.arena.db.read(lambda s: _begun(s, *jobs.battle_of(task_id)[:2]))
+        self._fail(task_id, _TOO_LATE if begun else _NOT_QUEUED)
 
-    def _fail(self, battle_id: str, why: Failure = _LOST) -> None:
-        if self.arena.db.write(lambda s: _store_failure(s, battle_id, why)):
-            self._tell(battle_id, BattleFailed(error=why))
+    def _fail(self, task_id: str, why: Failure) -> None:
+        battle_id, turn, retry = jobs.battle_of(task_id)
+        event = self.arena.db.write(lambda s: _store_failure(s, battle_id, turn, retry, why))
+        if event is not None:
+            self._tell(battle_id, turn, retry, event)
 
     def refresh_ratings(self, deferred: bool = False) -> bool:
         """Fit and store the leaderboard if votes changed; False when nothing changed or it was put off.
@@ -116,13 +123,13 @@ class Records:
             return True
         return False
 
-    def _tell(self, battle_id: str, event: StoredEvent) -> None:
+    def _tell(self, battle_id: str, turn: int, retry: int, event: StoredEvent) -> None:
         _, frames = channel.read_log(self.arena.redis, battle_id)
         told: set[type] = set()
         for kind in (type(frame.event) for frame in frames):
-            told = set() if kind in (TurnStarted, BattleRestarted) else told | {kind}
+            told = set() if kind in (TurnStarted, TurnRetried, BattleRestarted) else told | {kind}
         if type(event) not in told:
-            channel.publish(self.arena.redis, battle_id, [event])
+            channel.publish(self.arena.redis, battle_id, [event], turn=turn, retry=retry)
 
 
 def _store_result(session: Session, result: BattleResult) -> StoredEvent | None:
@@ -130,21 +137,43 @@ def _store_result(session: Session, result: BattleResult) -> StoredEvent | None:
     if battle is None:
         log.warning("a result for an unknown battle is dropped")
         return None
-    if result.attempt < battle.attempt or session.get(Turn, (result.battle_id, result.turn)) is None:
+    turn = _newest(session, battle, result.turn, result.retry)
+    if turn is None or result.attempt < battle.attempt or result.attempt <= turn.before:
         return None
-    event = _outcome(result)
+    event = _outcome(result, _earlier(session, turn))
     if battle.state in ("finished", "failed", "cancelled"):
         return event if _state_of(event) == battle.state else None
     battle.attempt = result.attempt
     battle.started_at = battle.started_at or now()
     battle.finished_at = now()
     battle.state = _state_of(event)
-    battle.votable = isinstance(event, BattleVotable)
+    turn.votable = isinstance(event, BattleVotable)
+    battle.votable = isinstance(event, BattleVotable) or event.votable
     battle.cancelled_by = event.by if isinstance(event, BattleCancelled) else None
+    battle.cancel_reason = (event.reason or None) if isinstance(event, BattleCancelled) else None
     battle.error = _plain(event.error) if isinstance(event, BattleFailed) else None
     for side, model in zip(SIDES, (battle.model_a, battle.model_b), strict=True):
-        _store_answer(session, result, side, model)
+        if side in turn.trying:
+            _store_answer(session, result, side, model)
     return event
+
+
+def _newest(session: Session, battle: Battle, turn: int, retry: int) -> Turn | None:
+    """The turn, if it and its retry are what the battle is at now: what is told of an earlier one comes too late."""
+    if battle.turns != turn or battle.deleted_at is not None:
+        return None
+    found = session.get(Turn, (battle.id, turn))
+    return found if found is not None and found.retries == retry else None
+
+
+def _earlier(session: Session, turn: Turn) -> bool:
+    """Whether a turn before this one ended well, so that the battle can be voted without this one."""
+    return bool(good_turns(session, turn.battle_id, before=turn.turn))
+
+
+def _begun(session: Session, battle_id: str, turn: int) -> bool:
+    battle, asked = session.get(Battle, battle_id), session.get(Turn, (battle_id, turn))
+    return battle is not None and asked is not None and battle.attempt > asked.before
 
 
 def _store_answer(session: Session, result: BattleResult, side: str, model: str) -> None:
@@ -172,30 +201,34 @@ def _store_answer(session: Session, result: BattleResult, side: str, model: str)
     session.add(Words(**key, part=side, content=text))
 
 
-def _store_failure(session: Session, battle_id: str, why: Failure) -> bool:
+def _store_failure(session: Session, battle_id: str, turn: int, retry: int, why: Failure) -> BattleFailed | None:
     battle = session.get(Battle, battle_id, with_for_update=True)
-    if battle is None:
-        return False
+    asked = _newest(session, battle, turn, retry) if battle is not None else None
+    if battle is None or asked is None:
+        return None
+    event = BattleFailed(error=why, votable=_earlier(session, asked))
     if battle.state in ("queued", "running"):
         battle.state = "failed"
         battle.finished_at = now()
         battle.error = _plain(why)
-    return battle.state == "failed"
+        battle.votable = event.votable
+    return event if battle.state == "failed" else None
 
 
-def _outcome(result: BattleResult) -> BattleVotable | BattleFailed | BattleCancelled:
+def _outcome(result: BattleResult, earlier: bool) -> BattleVotable | BattleFailed | BattleCancelled:
+    """How the turn ended; ``earlier``: one before it ended well."""
     if jobs.votable(result):
         return BattleVotable()
     sides = (result.sides.a, result.sides.b)
     failure = next((s.error for s in sides if s.error is not None), None)
     if result.cancelled_by is not None:
-        return BattleCancelled(by=result.cancelled_by)
+        return BattleCancelled(by=result.cancelled_by, reason=result.cancel_reason, votable=earlier)
     if failure is not None:
-        return BattleFailed(error=failure)
+        return BattleFailed(error=failure, votable=earlier)
     if any(s.finish_reason == "cancelled" for s in sides):
         by: CancelledBy = "operator"
-        return BattleCancelled(by=by)
-    return BattleFailed(error=_EMPTY)
+        return BattleCancelled(by=by, votable=earlier)
+    return BattleFailed(error=_EMPTY, votable=earlier)
 
 
 def _state_of(event: StoredEvent) -> str:

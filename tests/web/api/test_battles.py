@@ -7,6 +7,7 @@ from collections.abc import Callable
 from itertools import combinations
 from typing import Any
 
+import msgspec
 import pytest
 import redis
 from flask import Flask
@@ -28,6 +29,10 @@ def stored(arena: Arena, battle: str) -> Battle:
     found = arena.db.read(lambda s: s.get(Battle, battle))
     assert found is not None
     return found
+
+
+def wished(client: redis.Redis, battle: str) -> channel.Cancel:
+    return msgspec.json.decode(client.get(channel.cancel_key(battle)) or b"", type=channel.Cancel)
 
 
 def test_a_prompt_begins_a_battle_without_naming_anybody(client: FlaskClient, worker: None) -> None:
@@ -252,7 +257,7 @@ def test_a_queued_battle_is_cancelled_at_once(
     battle = begin()
     reply = client.post(f"/api/battles/{battle}/cancel")
     assert (reply.status_code, reply.get_json()) == (202, {"id": battle, "state": "cancelled"})
-    assert redis_client.get(channel.cancel_key(battle)) == b"user"
+    assert wished(redis_client, battle) == channel.Cancel("user", turn=1)
     assert types(redis_client, battle) == ["turn.started", "battle.cancelled"]
     client.post(f"/api/battles/{battle}/cancel")
     assert types(redis_client, battle) == ["turn.started", "battle.cancelled"]
@@ -265,7 +270,7 @@ def test_a_running_battle_is_cancelled_by_its_worker(
     records.started(battle, 1, 1)
     reply = client.post(f"/api/battles/{battle}/cancel")
     assert (reply.status_code, reply.get_json()["state"]) == (202, "running")
-    assert redis_client.get(channel.cancel_key(battle)) == b"user"
+    assert wished(redis_client, battle) == channel.Cancel("user", turn=1)
     assert types(redis_client, battle) == ["turn.started"]
 
 

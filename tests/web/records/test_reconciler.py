@@ -16,7 +16,7 @@ from sqlalchemy import update
 
 from tests.web import helpers
 from web.context import Arena
-from web.models import Battle, now
+from web.models import Battle, Turn, now
 from web.queue import UNACKED_RECORDS, Queue, QueueError
 from web.records import broker
 from web.records.reconciler import EVERY_S, UNTOLD_S, YOUNG_S, Reconciler
@@ -65,7 +65,7 @@ def old(begin: Begin, arena: Arena) -> Callable[..., str]:
     def go(by: float = YOUNG_S + 1) -> str:
         battle = begin()
         then = now() - timedelta(seconds=by)
-        arena.db.write(lambda s: s.execute(update(Battle).where(Battle.id == battle).values(created_at=then)))
+        arena.db.write(lambda s: s.execute(update(Turn).where(Turn.battle_id == battle).values(asked_at=then)))
         return battle
 
     return go
@@ -186,7 +186,7 @@ def test_a_battle_that_never_reached_the_broker_is_put_in_line(
         patch.setattr(Queue, "run_battle", away)
         battle = client.post("/api/battles", json={"prompt": "Why?"}).get_json()["id"]
     then = now() - timedelta(seconds=YOUNG_S + 1)
-    arena.db.write(lambda s: s.execute(update(Battle).values(created_at=then)))
+    arena.db.write(lambda s: s.execute(update(Turn).values(asked_at=then)))
     assert looks() == 1
     assert sent(redis_client) == [jobs.task_id(battle, 1)]
 

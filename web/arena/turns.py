@@ -1,0 +1,176 @@
+"""Going on with a battle before its vote: another turn with the same pair, or the newest turn once more.
+
+Both are decided in one transaction that locks the battle, so of two at the same moment one begins and the other finds a
+turn running. Like a battle's beginning they are committed first and queued after.
+
+What nobody is stuck in: a turn that failed or was stopped can be tried again, or left behind by another prompt, or (if
+an earlier one ended well) the battle can be voted as it was before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
+
+from web.arena.admission import admit_pair
+from web.arena.asking import check_prompt
+from web.arena.battles import Begun, line_up
+from web.arena.lining import Asked, read_asked
+from web.arena.stopping import UNFINISHED
+from web.arena.transcript import said_in
+from web.arena.views import owned
+from web.context import Arena
+from web.errors import (
+    ConversationOver,
+    ConversationTooLong,
+    NotContinuable,
+    NotRetryable,
+    RetryLimit,
+    TextsGone,
+    TurnLimit,
+    TurnRunning,
+)
+from web.models import Answer, Battle, Turn, Words, now
+from web.settings import WebSettings
+from worker.contract import channel, residency
+from worker.contract.events import SIDES, Side
+from worker.contract.jobs import ended_well
+
+
+def ask(arena: Arena, owner: str | None, battle_id: str, prompt: str) -> Begun:
+    """Put one more prompt before the same pair; each side is told the earlier turns with its own answers.
+
+    Raises UnknownBattle, TurnRunning, ConversationOver, NotContinuable, TurnLimit, ConversationTooLong, TextsGone, and
+    the errors of a prompt and of admission.
+    """
+    check_prompt(prompt, arena.settings.prompt_max_chars)
+    attempts = _admitted(arena, owner, battle_id)
+    asked = arena.db.write(lambda s: _next_turn(s, arena.settings, owner, battle_id, prompt, attempts))
+    line_up(arena, asked)
+    return Begun(battle_id, turn=asked.turn)
+
+
+def retry(arena: Arena, owner: str | None, battle_id: str, side: Side | None = None) -> Begun:
+    """Answer the newest turn once more: both sides, or only the ``side`` that failed where the other one stands.
+
+    A side that did not fail is never tried alone: how long it takes would tell which model it is. Raises UnknownBattle,
+    TurnRunning, ConversationOver, NotRetryable, RetryLimit, TextsGone, and the errors of admission.
+    """
+    attempts = _admitted(arena, owner, battle_id)
+    asked = arena.db.write(lambda s: _again(s, arena.settings, owner, battle_id, side, attempts))
+    line_up(arena, asked)
+    return Begun(battle_id, turn=asked.turn, retry=asked.retry)
+
+
+def _admitted(arena: Arena, owner: str | None, battle_id: str) -> int:
+    """Whether somebody takes this pair now; how many attempts its log knows of."""
+    battle = arena.db.read(lambda s: _open(owned(s, battle_id, owner)))
+    admit_pair(residency.read(arena.redis), battle.model_a, battle.model_b)
+    return channel.newest_attempt(arena.redis, battle_id)
+
+
+def _open(battle: Battle) -> Battle:
+    if battle.voted_at is not None:
+        raise ConversationOver()
+    if battle.state in UNFINISHED:
+        raise TurnRunning()
+    return battle
+
+
+def _locked(session: Session, owner: str | None, battle_id: str) -> Battle:
+    session.get(Battle, battle_id, with_for_update=True)
+    return _open(owned(session, battle_id, owner))
+
+
+# ── another turn ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _next_turn(
+    session: Session, settings: WebSettings, owner: str | None, battle_id: str, prompt: str, attempts: int
+) -> Asked:
+    battle = _locked(session, owner, battle_id)
+    if not battle.votable:
+        raise NotContinuable("None of its turns ended well. Try it again, or begin a new battle.")
+    if battle.turns >= settings.max_turns:
+        raise TurnLimit(f"A battle has at most {settings.max_turns} turns.", limit=settings.max_turns)
+    _check_length(session, settings, battle_id, prompt)
+    battle.turns += 1
+    at = now()
+    session.add(
+        Turn(
+            battle_id=battle_id,
+            turn=battle.turns,
+            prompt_chars=len(prompt),
+            created_at=at,
+            asked_at=at,
+            before=max(battle.attempt, attempts),
+        )
+    )
+    session.flush()
+    session.add(Words(battle_id=battle_id, turn=battle.turns, part="prompt", content=prompt))
+    return _queued(session, battle)
+
+
+def _check_length(session: Session, settings: WebSettings, battle_id: str, prompt: str) -> None:
+    before = session.scalar(select(func.sum(Turn.prompt_chars)).where(Turn.battle_id == battle_id)) or 0
+    length, limit = before + len(prompt), settings.conversation_max_chars
+    if length > limit:
+        raise ConversationTooLong(
+            f"The prompts of this battle would have {length} characters together; the limit is {limit}.",
+            field="prompt",
+            limit=limit,
+            length=length,
+        )
+
+
+# ── the same turn again ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _again(
+    session: Session, settings: WebSettings, owner: str | None, battle_id: str, side: Side | None, attempts: int
+) -> Asked:
+    battle = _locked(session, owner, battle_id)
+    turn = session.get_one(Turn, (battle_id, battle.turns))
+    if not turn.votable and battle.error is not None and not battle.error.get("retryable", True):
+        raise NotRetryable("Trying it again would end the same way. Ask something else.")
+    if turn.retries >= settings.max_retries:
+        raise RetryLimit(f"A turn is tried again at most {settings.max_retries} times.", limit=settings.max_retries)
+    if side is not None:
+        _check_alone(session, turn, side)
+    turn.trying = side or "ab"
+    turn.retries += 1
+    turn.votable = False
+    turn.before = max(battle.attempt, attempts)
+    turn.asked_at = now()
+    for tried in turn.trying:
+        key = {"battle_id": battle_id, "turn": turn.turn}
+        session.execute(delete(Answer).filter_by(**key, side=tried))
+        session.execute(delete(Words).filter_by(**key, part=tried))
+    return _queued(session, battle)
+
+
+def _check_alone(session: Session, turn: Turn, side: Side) -> None:
+    said = said_in(session, turn.battle_id)
+    ends = {s: _ended_well(session, turn, s, said) for s in SIDES}
+    other = next(s for s in SIDES if s != side)
+    if ends[side] or not ends[other]:
+        raise NotRetryable("Only a side that failed while the other ended well is tried alone.", field="side")
+
+
+def _ended_well(session: Session, turn: Turn, side: Side, said: Mapping[tuple[int, str], str]) -> bool:
+    answer = session.get(Answer, (turn.battle_id, turn.turn, side))
+    return answer is not None and ended_well(answer.finish_reason, said.get((turn.turn, side), ""))
+
+
+def _queued(session: Session, battle: Battle) -> Asked:
+    """Back into line. Raises TextsGone, which undoes all of it."""
+    battle.state = "queued"
+    battle.votable = False
+    battle.finished_at = battle.error = battle.cancelled_by = battle.cancel_reason = None
+    session.flush()
+    asked = read_asked(session, battle.id)
+    if asked is None:
+        raise TextsGone()
+    return asked

@@ -8,6 +8,7 @@ from typing import Any, TypeVar, cast
 
 import click
 from flask import current_app
+from flask.cli import AppGroup
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -24,9 +25,7 @@ T = TypeVar("T")
 _JSON = click.option("--json", "as_json", is_flag=True, help="For programs: one JSON value on stdout.")
 
 
-@click.group("keys")
-def keys() -> None:
-    """Keys for programs, and for operators (scope admin)."""
+keys = AppGroup("keys", help="Keys for programs, and for operators (scope admin).")
 
 
 @keys.command("create")

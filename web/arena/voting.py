@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from web.arena.battles import announce
+from web.arena.excluded import reasons_against
 from web.arena.reveal import reveal
 from web.arena.views import owned
 from web.context import Arena
@@ -73,6 +74,7 @@ def _store(
     ).first()
     if changed is None:
         return None
+    against = reasons_against(session, battle.owner)
     session.add(
         Vote(
             battle_id=battle_id,
@@ -80,6 +82,8 @@ def _store(
             winner=winner,
             model_a=battle.model_a,
             model_b=battle.model_b,
+            counted=not against,
+            reasons=against,
             idempotency_key=key,
         )
     )

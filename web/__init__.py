@@ -16,7 +16,7 @@ def create_app(settings: WebSettings | None = None) -> APIFlask:
     Raises CatalogError, ModerationError, TracingMissingError or pydantic.ValidationError when it is told nonsense.
     """
     # Imported here, so that the records worker, which needs none of this, does not load it.
-    from web import access, api, bounds, cli, errors, limits, live, metrics, moderation, pages, security, tracking
+    from web import access, api, bounds, cli, errors, idempotency, limits, live, metrics, moderation, openai, pages, security, tracking
     from web.admin import operators
     from web.context import build_arena
     from web.openapi.app import make_app
@@ -34,14 +34,17 @@ def create_app(settings: WebSettings | None = None) -> APIFlask:
 
     tracking.init_app(app, settings, series)
     errors.init_app(app)
+    openai.init_app(app, settings)
     limits.init_app(app, settings)
     access.init_app(app)
     security.init_app(app, settings)
     operators.init_app(app, settings)
     bounds.init_app(app, settings)
+    idempotency.init_app(app)
     for blueprint in api.blueprints():
         app.register_blueprint(blueprint)
     app.register_blueprint(pages.pages)
     live.init_app(app, arena, series.lines)
+    openai.begin(app)
     cli.init_app(app)
     return app

@@ -6,19 +6,18 @@ from typing import Any
 
 import msgspec
 from apiflask import APIBlueprint
-from flask import Response, make_response, request
+from flask import Response, make_response
 
+from web import idempotency
 from web.api.schemas import VoteIn, VoteOut
 from web.arena import voting
 from web.context import arena
-from web.errors import AlreadyVoted, InvalidBody, NotVotable, UnknownBattle
-from web.openapi import access, problems
+from web.errors import AlreadyVoted, NotVotable, UnknownBattle
 from web.metrics import metrics
+from web.openapi import access, problems
 from web.security import current_owner
 
 bp = APIBlueprint("votes", __name__, url_prefix="/api/battles", tag="Battles")
-
-_KEY_MAX = 64
 
 
 @bp.post("/<battle_id>/vote")
@@ -26,23 +25,17 @@ _KEY_MAX = 64
 @bp.output(VoteOut, status_code=201)
 @problems(UnknownBattle, NotVotable, AlreadyVoted)
 @access()
+@idempotency.keeps_its_own
 def vote(battle_id: str, body: VoteIn) -> Response:
     """Judge a finished battle, once. The reply names both models.
 
     Repeating a request with its ``Idempotency-Key`` repeats its answer.
     """
-    voted = voting.cast_vote(arena(), current_owner(), battle_id, body.winner, _idempotency_key())
+    voted = voting.cast_vote(arena(), current_owner(), battle_id, body.winner, idempotency.given())
     answer: dict[str, Any] = {"winner": voted.winner, "models": msgspec.to_builtins(voted.models)}
     response = make_response(answer, 201)
     if voted.replayed:
-        response.headers["Idempotency-Replayed"] = "true"
+        response.headers[idempotency.REPLAYED] = "true"
     else:
         metrics().voted(body.winner)
     return response
-
-
-def _idempotency_key() -> str | None:
-    key = request.headers.get("Idempotency-Key")
-    if key is not None and not (0 < len(key) <= _KEY_MAX and key.isprintable()):
-        raise InvalidBody(f"Idempotency-Key must have 1 to {_KEY_MAX} printable characters.", field="Idempotency-Key")
-    return key

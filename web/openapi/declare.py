@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
+
+from pydantic import BaseModel
 
 from web.errors import ArenaError
 
 View = TypeVar("View", bound=Callable[..., Any])
 
 _NOTES = "_arena_declared"
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What a view takes that reads its body itself: JSON of a form, or text. ``texts``: media type to example."""
+
+    json: type[BaseModel]
+    texts: dict[str, str]
+    about: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +34,9 @@ class Declared:
     scope: str | None = None
     openai: bool = False
     cached: bool = False
-    text: dict[str, str] = field(default_factory=dict)
-    """Success answers that are no JSON: status to media type."""
+    text: tuple[str, type[BaseModel] | None] | None = None
+    """The media type of what it answers with 200, when that is text, and of what form each line is."""
+    body: Body | None = None
 
     @property
     def asks(self) -> bool:
@@ -61,9 +73,14 @@ def revalidates(view: View) -> View:
     return _note(view, cached=True)
 
 
-def text_body(media_type: str, status: int = 200) -> Callable[[View], View]:
-    """What it answers with ``status`` is text of ``media_type``, such as ``application/jsonl``."""
-    return lambda view: _note(view, text={**declared(view).text, str(status): media_type})
+def text_body(media_type: str, line: type[BaseModel] | None = None) -> Callable[[View], View]:
+    """What it answers with 200 is text of ``media_type``; ``line``: the form of each line of JSON in it."""
+    return lambda view: _note(view, text=(media_type, line))
+
+
+def takes(json: type[BaseModel], texts: dict[str, str], about: str = "") -> Callable[[View], View]:
+    """It reads its body itself: JSON of a form, or text of one of the media types, of which examples are given."""
+    return lambda view: _note(view, body=Body(json, texts, about))
 
 
 def _note(view: View, **changes: Any) -> View:

@@ -9,7 +9,7 @@ from typing import Any
 from apiflask import APIFlask
 
 from web import errors
-from web.openapi import general
+from web.openapi import bodies, general
 from web.openapi.catalogue import Known, by_http, every_problem, known
 from web.openapi.declare import Declared, declared
 from web.openapi.examples import example_of
@@ -46,6 +46,8 @@ def _views(app: APIFlask) -> Iterator[tuple[str, str, Callable[..., Any]]]:
 
 def _finish(operation: dict[str, Any], method: str, path: str, notes: Declared, schemas: dict[str, Any]) -> None:
     operation["summary"] = operation.get("summary", "").rstrip(".")
+    if notes.body is not None:
+        operation["requestBody"] = bodies.request(notes.body, schemas)
     if "requestBody" in operation:
         operation["requestBody"]["required"] = True
         for content in operation["requestBody"]["content"].values():
@@ -53,9 +55,9 @@ def _finish(operation: dict[str, Any], method: str, path: str, notes: Declared, 
     responses = operation.setdefault("responses", {})
     for status in [s for s in responses if s[0] in "45"]:
         del responses[status]  # what a view can refuse is known from its problems, and from them alone
-    for status, response in responses.items():
-        if status in notes.text:
-            response["content"] = {notes.text[status]: {"schema": {"type": "string"}}}
+    if notes.text is not None:
+        bodies.text_answer(responses["200"], *notes.text, schemas)
+    for response in responses.values():
         for content in response.get("content", {}).values():
             _exemplify(content, schemas)
     if notes.cached:

@@ -61,9 +61,14 @@ def expectation(theta: Floats) -> Floats:
 
 
 def hessian(games: Floats, expected: Floats, prior: float) -> Floats:
-    """Minus the second derivative, made regular in the direction all ratings share, in which nothing here points."""
+    """Minus the second derivative, made regular in the direction all ratings share, in which nothing here points.
+
+    What is added there is as large as the rest: rounding must not be amplified in that direction.
+    """
     size = games.shape[-1]
-    return np.asarray(laplacian(games * expected * (1 - expected)) + prior * np.eye(size) + 1.0 / size)
+    curvature = laplacian(games * expected * (1 - expected))
+    usual = np.trace(curvature, axis1=-2, axis2=-1) / size + prior
+    return np.asarray(curvature + prior * np.eye(size) + (usual / size)[..., None, None])
 
 
 def _likelihood(theta: Floats, pairs: Pairs, prior: float) -> Floats:

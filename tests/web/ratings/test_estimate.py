@@ -209,3 +209,10 @@ def test_sandwich_widths_are_the_true_scatter(weighting: str, cycle: np.ndarray)
         widths.append((found.upper - found.theta) / 1.959964)
     ratio = np.sqrt(np.mean(np.square(widths), axis=0)) / np.std(thetas, axis=0)
     assert 0.93 < np.mean(ratio) < 1.08
+
+
+@pytest.mark.parametrize("games", [1, 10**6, 10**12])
+def test_however_many_votes_there_are_it_settles(games: int) -> None:
+    ring = [Count("x", "y", 1.0, 2 * games), Count("y", "x", 1.0, games), Count("y", "z", 1.0, games)]
+    rows = estimate(from_counts([*ring, Count("z", "x", 1.0, games)]), 0.0).strengths()
+    assert sum(row.rating for row in rows) == pytest.approx(3000)

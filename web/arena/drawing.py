@@ -1,0 +1,117 @@
+"""Drawing a pair for somebody: the policy that the settings name, told what is known at this moment.
+
+The arithmetic is in :mod:`web.arena.sampling`; here is what it costs a request: one round trip to Redis, and one read
+of the asker's newest battles where the policy has use for it.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from redis.exceptions import RedisError
+from sqlalchemy import select
+
+from web.arena.sampling import Active, Draw, Policy, ResidencyAware, Situation, Uniform, Weighted, ledger
+from web.arena.sampling.distribution import in_order
+from web.arena.sampling.failing import fit, resting
+from web.context import Arena
+from web.models import Battle
+from web.settings.sampling import SamplingSettings
+from worker.contract.catalog import Catalog
+from worker.contract.residency import Residency, pair_key
+
+log = logging.getLogger(__name__)
+
+_LOOKED_AT = 10
+"""Battles without a vote that may lie between an asker's newest ones; more are not looked through for every prompt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A draw, and what it was made from; nothing where the asker chose the pair."""
+
+    draw: Draw
+    policy: Policy | None = None
+    situation: Situation | None = None
+
+
+def policy_of(settings: SamplingSettings, catalog: Catalog) -> Policy:
+    """The policy that the settings name, on the weights of this catalog."""
+    made: dict[str, Policy] = {
+        "uniform": Uniform(),
+        "weighted": _weighted(settings, catalog),
+        "active": Active(settings.sampling_floor),
+    }
+    if settings.sampling != "residency":
+        return made[settings.sampling]
+    return ResidencyAware(made[settings.sampling_base], settings.sampling_floor, settings.sampling_stay)
+
+
+def _weighted(settings: SamplingSettings, catalog: Catalog) -> Policy:
+    """Weights that are all alike are no weights: the version says so."""
+    weights = {m.id: m.weight * settings.sampling_boosts.get(m.id, 1.0) for m in catalog.models}
+    ramp = settings.sampling_ramp if settings.sampling_newcomer != 1.0 else 0
+    if len(set(weights.values())) == 1 and not ramp:
+        return Uniform()
+    return Weighted(weights, settings.sampling_newcomer if ramp else 1.0, ramp)
+
+
+def draw_pair(
+    arena: Arena, reports: Sequence[Residency], models: Sequence[str], dice: random.Random, owner: str | None = None
+) -> Drawn:
+    """Two of ``models``, which can all run now. ``owner``: who asks, for what they have just seen.
+
+    Raises TooFewModels. Without Redis it draws as if nothing had been drawn before.
+    """
+    settings = arena.settings
+    policy = policy_of(settings, arena.catalog)
+    known = _ledger(arena, policy)
+    rests = resting(known.failures, time.time(), settings.sampling_rest_after, settings.sampling_rest_s)
+    situation = Situation(
+        in_order(fit([m for m in models if m not in settings.sampling_outages], rests)),
+        reports,
+        known.votes,
+        known.drawn,
+        known.round,
+        _seen(arena, owner) if owner is not None and isinstance(policy, ResidencyAware) else frozenset(),
+    )
+    return Drawn(policy.distribution(situation).draw(dice, policy.version), policy, situation)
+
+
+def count(arena: Arena, drawn: Drawn) -> None:
+    """To be told of every battle that was begun: a draw that was refused leaves its pair's share of the round alone."""
+    policy, now = drawn.policy, drawn.situation
+    if not isinstance(policy, ResidencyAware) or policy.stay <= 0 or now is None:
+        return
+    key = pair_key(drawn.draw.a, drawn.draw.b)
+    try:
+        ledger.count(arena.redis, drawn.draw.a, drawn.draw.b)
+        if policy.is_over(replace(now, drawn={**now.drawn, key: now.drawn.get(key, 0) + 1})):
+            ledger.next_round(arena.redis, now.round)
+    except RedisError as error:
+        log.warning("a draw is not counted in its round: %s", type(error).__name__)
+
+
+def _ledger(arena: Arena, policy: Policy) -> ledger.Ledger:
+    base = policy.base if isinstance(policy, ResidencyAware) else policy
+    votes = isinstance(base, Active) or (isinstance(base, Weighted) and base.ramp > 0)
+    try:
+        return ledger.read(arena.redis, drawn=isinstance(policy, ResidencyAware), votes=votes)
+    except RedisError as error:
+        log.warning("a pair is drawn without knowing of others: %s", type(error).__name__)
+        return ledger.Ledger()
+
+
+def _seen(arena: Arena, owner: str) -> frozenset[str]:
+    """Pairs whose names the asker has lately read: of the newest battles, those that were voted."""
+    newest = arena.settings.sampling_memory
+    if not newest:
+        return frozenset()
+    mine = select(Battle.model_a, Battle.model_b, Battle.voted_at).where(Battle.owner == owner)
+    looked = mine.order_by(Battle.created_at.desc()).limit(_LOOKED_AT + newest)
+    rows = arena.db.read(lambda s: s.execute(looked).all())
+    return frozenset([pair_key(a, b) for a, b, voted in rows if voted is not None][:newest])

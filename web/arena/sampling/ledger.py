@@ -1,0 +1,105 @@
+"""What draws have in common between processes, in Redis: the round, the votes by pair, the failures.
+
+None of it is needed: without it, policies draw as if nothing had been drawn, voted or failed, and what they say of
+their probabilities is as true. So nothing here is worth a lock.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from web.arena.sampling.failing import Failures
+from web.arena.sampling.situation import PairVotes
+from worker.contract.residency import pair_key
+
+ROUND = "arena:sampling:round"
+"""Hash: battles drawn by pair; :data:`_NAME` is the round's."""
+VOTES = "arena:sampling:votes"
+"""JSON: ``{pair: [games, variance]}`` as of the newest leaderboard."""
+FAILURES = "arena:sampling:failures"
+"""Hash: ``<count> <unix seconds>`` by model."""
+_FAILURES_TTL_S = 24 * 3600
+_NAME = b"#"
+
+# KEYS: round. ARGV: the name of the round that is over, the next one's. Whoever comes second changes nothing.
+_NEXT = """
+if (redis.call('HGET', KEYS[1], '#') or '') == ARGV[1] then
+  redis.call('DEL', KEYS[1])
+  redis.call('HSET', KEYS[1], '#', ARGV[2])
+end
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """What was read at one draw."""
+
+    round: str = ""
+    drawn: dict[str, int] = field(default_factory=dict)
+    votes: dict[str, PairVotes] = field(default_factory=dict)
+    failures: dict[str, Failures] = field(default_factory=dict)
+
+
+def read(redis: Any, *, drawn: bool, votes: bool) -> Ledger:
+    """Failures, and of the rest what a policy looks at, in one round trip. Raises RedisError."""
+    with redis.pipeline(transaction=False) as pipe:
+        pipe.hgetall(FAILURES)
+        if drawn:
+            pipe.hgetall(ROUND)
+        if votes:
+            pipe.get(VOTES)
+        failures, *rest = pipe.execute()
+    counts = dict(rest.pop(0)) if drawn else {}
+    name = counts.pop(_NAME, b"")
+    return Ledger(
+        name.decode(),
+        {k.decode(): int(v) for k, v in counts.items()},
+        _votes(rest.pop(0)) if votes else {},
+        {k.decode(): _failures(v) for k, v in failures.items()},
+    )
+
+
+def _votes(raw: bytes | None) -> dict[str, PairVotes]:
+    plain = msgspec.json.decode(raw, type=dict[str, tuple[float, float]]) if raw else {}
+    return {key: PairVotes(games, variance) for key, (games, variance) in plain.items()}
+
+
+def _failures(raw: bytes) -> Failures:
+    count, _, last = raw.partition(b" ")
+    return Failures(int(count), float(last))
+
+
+def count(redis: Any, one: str, other: str, by: int = 1) -> None:
+    """One more battle of the pair in this round; ``by`` -1 takes it back. Raises RedisError."""
+    redis.hincrby(ROUND, pair_key(one, other), by)
+
+
+def next_round(redis: Any, over: str) -> None:
+    """Begin anew, unless somebody has since the round named ``over`` was read. Raises RedisError."""
+    redis.register_script(_NEXT)(keys=[ROUND], args=[over, secrets.token_hex(4)])
+
+
+def keep_votes(redis: Any, votes: Mapping[str, PairVotes]) -> None:
+    """For whoever draws next. Raises RedisError."""
+    redis.set(VOTES, msgspec.json.encode({k: (v.games, round(v.variance, 6)) for k, v in votes.items()}))
+
+
+def note_failure(redis: Any, models: Iterable[str], now: float) -> None:
+    """A battle of these ended before it began. Raises RedisError."""
+    names = list(models)
+    known = redis.hmget(FAILURES, names)
+    told = {m: f"{(_failures(raw).count if raw else 0) + 1} {now:.0f}" for m, raw in zip(names, known, strict=True)}
+    with redis.pipeline(transaction=False) as pipe:
+        pipe.hset(FAILURES, mapping=told)
+        pipe.expire(FAILURES, _FAILURES_TTL_S)
+        pipe.execute()
+
+
+def clear_failures(redis: Any, models: Iterable[str]) -> None:
+    """These have answered. Raises RedisError."""
+    redis.hdel(FAILURES, *models)

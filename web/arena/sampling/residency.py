@@ -1,0 +1,123 @@
+"""Prefer pairs whose engines are in memory, in rounds that give every pair its share all the same.
+
+Switching engines is what makes people wait, so a pair that is in memory should go on for a while. Left at that, pairs
+that happen to be cheap would meet more often, and where tastes are not transitive the ranking would lean their way.
+So draws come in *rounds*: in each every pair has a quota, ``stay`` battles on average, in proportion to the base
+policy. While a pair in memory has some of its quota left it goes on; when it has none, memory moves to the pair that
+could start soonest and has some. A round is over when every quota is used.
+
+At every draw a share ``floor`` is the base policy's: nobody can rule any pair out, and every stored probability is
+that of the mixture, exact and above 0. Who has just had a favoured pair, names and all, is drawn from the base policy
+alone: their next pair would else be no secret to them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from web.arena.sampling.distribution import Floats, PairDistribution
+from web.arena.sampling.policies import Policy, versioned
+from web.arena.sampling.situation import Situation
+from worker.contract.residency import Residency
+
+LOAD_S, WAKE_S = 15.0, 2.0
+"""What bringing an engine up is taken to cost where a worker does not say how long a pair would wait."""
+ALIKE_S = 0.5
+"""Waits that differ by less are the same."""
+_NEVER_S = 1e6
+_LEAST = 0.5
+"""A pair with less of its quota left than this has had it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResidencyAware:
+    """``stay``: battles of a pair on average before memory moves on; 0: no rounds, and what is in memory just goes on.
+
+    ``floor``: the share of battles that ``base`` draws.
+    """
+
+    base: Policy
+    floor: float = 0.01
+    stay: float = 40.0
+
+    @property
+    def version(self) -> str:
+        return versioned("residency", 1, {"base": self.base.version, "floor": self.floor, "stay": self.stay})
+
+    def distribution(self, now: Situation) -> PairDistribution:
+        base = self.base.distribution(now)
+        left = self._left(now, base)
+        if now.seen:
+            left = left * np.array([k not in now.seen for k in now.keys])
+            if not np.any(left >= _LEAST):
+                return base
+        favoured = _favoured(now, left)
+        return PairDistribution.of(now.models, favoured).mixed(base, self.floor)
+
+    def is_over(self, now: Situation) -> bool:
+        """Whether every pair has had its quota: the next round begins with nothing drawn and another name."""
+        return self.stay > 0 and not np.any(self._quota(now) - now.per_pair(now.drawn) >= _LEAST)
+
+    def _quota(self, now: Situation, base: PairDistribution | None = None) -> Floats:
+        p = (base or self.base.distribution(now)).p
+        return np.maximum(self.stay * len(p) * p, 1.0)
+
+    def _left(self, now: Situation, base: PairDistribution) -> Floats:
+        """Battles each pair still has in this round. If all have had theirs, nobody has begun the next round yet."""
+        if self.stay <= 0:
+            return np.ones(len(base.p))
+        quota = self._quota(now, base)
+        left = quota - now.per_pair(now.drawn)
+        return left if np.any(left >= _LEAST) else quota
+
+
+def _favoured(now: Situation, left: Floats) -> Floats:
+    """A weight for each pair, 0 for most: those that could start at once by what is ``left`` to them, else the next.
+
+    The next is one pair and not several, or each would ask for a switch of its own. Of those that could start equally
+    soon it is the one begun already, so that all draws until it is in memory agree; else one of the models that have
+    met least.
+    """
+    wait = np.where(left >= _LEAST, waits(now), np.inf)
+    soonest = float(wait.min())
+    if soonest <= 0:
+        return np.where(wait <= 0, left, 0.0)
+    one, other = now.ends
+    met = now.per_model(now.per_pair(now.drawn))
+    met_by_both = met[one] + met[other]
+
+    def order(k: int) -> tuple[float, float, bytes]:
+        return round(float(left[k]), 6), float(met_by_both[k]), _shuffled(now.round, now.keys[k])
+
+    favoured = np.zeros(len(left))
+    favoured[min((int(k) for k in np.flatnonzero(wait <= soonest + ALIKE_S)), key=order)] = 1.0
+    return favoured
+
+
+def waits(now: Situation) -> Floats:
+    """Seconds until a battle of each pair would start, on whichever worker is soonest, as the workers' reports say."""
+    accepting = [r for r in now.reports if r.accepting]
+    return np.min([_waits(now, r) for r in accepting], axis=0) if accepting else np.full(len(now.keys), _NEVER_S)
+
+
+def _waits(now: Situation, report: Residency) -> Floats:
+    each = np.array([_bring_s(report, m) for m in now.models])
+    one, other = now.ends
+    bring = each[one] + each[other]
+    told = np.array([report.eta.get(k, s) for k, s in zip(now.keys, bring, strict=True)])
+    return np.where(bring >= _NEVER_S, _NEVER_S, told)
+
+
+def _bring_s(report: Residency, model: str) -> float:
+    if model in report.failed or (report.models and model not in report.models):
+        return _NEVER_S
+    if model in report.ready or model in report.loading:
+        return 0.0
+    return WAKE_S if model in report.sleeping else LOAD_S
+
+
+def _shuffled(name: str, key: str) -> bytes:
+    return hashlib.blake2b(f"{name}|{key}".encode(), digest_size=8).digest()

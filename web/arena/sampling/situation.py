@@ -1,0 +1,69 @@
+"""All that a policy may look at when a pair is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+
+from web.arena.sampling.distribution import Floats, Ints, ends, in_order
+from worker.contract.residency import Residency, pair_key
+
+
+@dataclass(frozen=True, slots=True)
+class PairVotes:
+    """Counted votes of an unordered pair, and the variance of one vote's score (a win 1, a tie half)."""
+
+    games: float
+    variance: float
+
+
+@lru_cache(maxsize=64)
+def keys_of(models: tuple[str, ...]) -> tuple[str, ...]:
+    """Every pair's :func:`pair_key`, in the order of a distribution over ``models``."""
+    one, other = ends(len(models))
+    return tuple(pair_key(models[i], models[j]) for i, j in zip(one, other, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What is known at a draw. Keys of mappings by pair are :func:`worker.contract.residency.pair_key`'s."""
+
+    models: tuple[str, ...]
+    """Who may be drawn: sorted, no repeats, at least two; see :func:`among`."""
+    reports: Sequence[Residency] = ()
+    votes: Mapping[str, PairVotes] = field(default_factory=dict)
+    """As of the newest leaderboard."""
+    drawn: Mapping[str, int] = field(default_factory=dict)
+    """Battles of each pair in this round; see :mod:`web.arena.sampling.residency`."""
+    round: str = ""
+    """The round's name: shuffles what would else be in the order of names."""
+    seen: frozenset[str] = frozenset()
+    """Pairs the asker has lately had."""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Every pair's key, in the order of a distribution over ``models``."""
+        return keys_of(self.models)
+
+    def per_pair(self, values: Mapping[str, float]) -> Floats:
+        """``values`` by pair, 0 where there is none, in the order of a distribution over ``models``."""
+        return np.array([values.get(k, 0.0) for k in self.keys], dtype=np.float64)
+
+    def per_model(self, by_pair: Floats) -> Floats:
+        """Sums over each model's pairs, in the order of ``models``."""
+        one, other = self.ends
+        size = len(self.models)
+        return np.asarray(np.bincount(one, by_pair, size) + np.bincount(other, by_pair, size))
+
+    @property
+    def ends(self) -> tuple[Ints, Ints]:
+        """The two members of every pair, as indices into ``models``."""
+        return ends(len(self.models))
+
+
+def among(models: Sequence[str]) -> Situation:
+    """These models and nothing else known. Raises TooFewModels."""
+    return Situation(in_order(models))

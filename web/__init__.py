@@ -16,7 +16,7 @@ def create_app(settings: WebSettings | None = None) -> APIFlask:
     Raises CatalogError, ModerationError, TracingMissingError or pydantic.ValidationError when it is told nonsense.
     """
     # Imported here, so that the records worker, which needs none of this, does not load it.
-    from web import access, api, bounds, cli, errors, idempotency, limits, live, metrics, moderation, openai, pages, security, tracking
+    from web import access, api, bounds, challenge, cli, errors, idempotency, limits, live, metrics, moderation, openai, pages, security, tracking
     from web.admin import operators
     from web.context import build_arena
     from web.openapi.app import make_app
@@ -41,6 +41,7 @@ def create_app(settings: WebSettings | None = None) -> APIFlask:
     operators.init_app(app, settings)
     bounds.init_app(app, settings)
     idempotency.init_app(app)
+    challenge.init_app(app, settings, arena.redis)
     for blueprint in api.blueprints():
         app.register_blueprint(blueprint)
     app.register_blueprint(pages.pages)

@@ -49,6 +49,7 @@ def app(settings: WebSettings) -> Iterator[Flask]:
     yield made
     arena: Arena = made.extensions["arena"]
     made.extensions["arena_live"].hub.stop()
+    made.extensions["arena_calls"].hub.stop()
     arena.queue.celery.close()
     arena.redis.connection_pool.disconnect()
     arena.db.dispose()

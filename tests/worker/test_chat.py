@@ -61,7 +61,7 @@ def run(redis_url: str, chat_job: ChatJob) -> None:
 
 
 def told(client: redis.Redis) -> list[ChatEvent]:
-    return [chats.decode(raw) for _, raw in chats.read(client, CHAT)]
+    return [chats.decode(raw) for _, raw in chats.read(client, CHAT)[1]]
 
 
 def text(events: list[ChatEvent]) -> str:

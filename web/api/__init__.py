@@ -7,7 +7,21 @@ from apiflask import APIBlueprint
 
 def blueprints() -> list[APIBlueprint]:
     """Everything under ``/api``, and the operators' endpoints."""
-    from web.api import admin, admin_rulings, admin_workers, battles, catalog, events, health, leaderboard, metrics, votes
+    from web.api import (
+        admin,
+        admin_rulings,
+        admin_workers,
+        battles,
+        catalog,
+        challenge,
+        events,
+        health,
+        leaderboard,
+        metrics,
+        openai,
+        votes,
+    )
 
     operators = [admin.bp, admin_workers.bp, admin_rulings.bp]
-    return [*operators, battles.bp, events.bp, votes.bp, leaderboard.bp, catalog.bp, health.bp, metrics.bp]
+    ours = [challenge.bp]
+    return [*operators, *ours, battles.bp, events.bp, votes.bp, leaderboard.bp, catalog.bp, health.bp, metrics.bp, openai.bp]

@@ -49,6 +49,16 @@ def admit_pair(reports: Sequence[Residency], one: str, other: str) -> None:
         raise _busy(min(retries))
 
 
+def admit_alone(reports: Sequence[Residency], model: str) -> None:
+    """Whether somebody would take a job for this one model now. Raises Busy or NoWorker, as for a pair."""
+    able = [r for r in reports if r.accepting and _can_run(r, model)]
+    if not able:
+        raise NoWorker("This model cannot answer right now.", retry_after_s=_RETRY_S)
+    retries = [r.refuses_alone.get(model, 0.0 if _has_room(r) else _RETRY_S) for r in able]
+    if min(retries) > 0:
+        raise Busy("Too many requests are waiting. Try again later.", retry_after_s=min(retries))
+
+
 def _busy(retry_after_s: float) -> Busy:
     return Busy("Too many battles are waiting. Please try again in a moment.", retry_after_s=retry_after_s)
 

@@ -11,6 +11,7 @@ import logging
 import random
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -26,7 +27,6 @@ PING_AFTER_S = 15.0
 DEAD_AFTER_S = 30.0
 TURN_S = 0.005
 """After this long without a pause everybody else of the process gets a turn: the line may never run dry."""
-_PREFIX = channel_key("")
 
 
 @dataclass(slots=True)
@@ -56,7 +56,10 @@ class Follower(Protocol):
 class Hub:
     """Starts with the first follower. Thread-safe."""
 
-    def __init__(self, redis_url: str) -> None:
+    def __init__(self, redis_url: str, key: Callable[[str], str] = channel_key) -> None:
+        """``key``: the channel of what is followed, which ends in its id."""
+        self._key = key
+        self._prefix = key("")
         self._pool = redis.ConnectionPool.from_url(
             redis_url,
             protocol=2,
@@ -80,7 +83,7 @@ class Hub:
             group = self._followers.setdefault(battle, set())
             group.add(follower)
             if len(group) == 1:
-                self._send("SUBSCRIBE", channel_key(battle))
+                self._send("SUBSCRIBE", self._key(battle))
             confirmed = battle in self._confirmed
         if confirmed:
             follower.subscribed()
@@ -95,7 +98,7 @@ class Hub:
             if not group:
                 del self._followers[battle]
                 self._confirmed.discard(battle)
-                self._send("UNSUBSCRIBE", channel_key(battle))
+                self._send("UNSUBSCRIBE", self._key(battle))
 
     def tick(self) -> None:
         """Notice a line that died without saying so. Call about once a second."""
@@ -166,7 +169,7 @@ class Hub:
             self._heard = time.monotonic()
             self._connection = connection
             if self._followers:
-                self._send("SUBSCRIBE", *(channel_key(battle) for battle in self._followers))
+                self._send("SUBSCRIBE", *(self._key(battle) for battle in self._followers))
         return connection
 
     def _drop(self) -> None:
@@ -181,7 +184,7 @@ class Hub:
         if not isinstance(message, list) or len(message) != 3:
             return
         kind, channel, data = message
-        battle = channel.decode().removeprefix(_PREFIX) if isinstance(channel, bytes) else ""
+        battle = channel.decode().removeprefix(self._prefix) if isinstance(channel, bytes) else ""
         if kind == b"message":
             frame = parse_announcement(data)
             told = Announced(frame.epoch, frame.seq, frame.raw, frames.text(frame.raw), self._heard)

@@ -149,10 +149,13 @@ async def publish(redis: Any, chat: str, events: Sequence[ChatEvent], attempt: i
     return seq
 
 
-def read(redis: Any, chat: str, after: int = 0) -> list[tuple[int, bytes]]:
-    """``(seq, frame)`` of what was told after entry ``after``. Sync client."""
-    entries = redis.xrange(log_key(chat), min=f"({after}-0")
-    return [(int(name.split(b"-")[0]), fields[b"f"]) for name, fields in entries]
+def read(redis: Any, chat: str, after: int = 0) -> tuple[str, list[tuple[int, bytes]]]:
+    """The log's epoch, empty while nobody has begun, and ``(seq, frame)`` of what follows ``after``. Sync client."""
+    with redis.pipeline(transaction=True) as pipe:
+        pipe.hget(meta_key(chat), "epoch")
+        pipe.xrange(log_key(chat), min=f"({after}-0")
+        epoch, entries = pipe.execute()
+    return (epoch or b"").decode(), [(int(name.split(b"-")[0]), fields[b"f"]) for name, fields in entries]
 
 
 def close(redis: Any, chat: str) -> None:

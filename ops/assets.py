@@ -28,7 +28,15 @@ STATIC = ROOT / "web" / "static"
 STAMP = ".stamp"
 MANIFEST = "manifest.json"
 MIN_NODE = 20
-ENTRIES = ("arena.tsx", "css/site.css", "css/arena.css", "css/katex.css", "icon.svg")
+ENTRIES = (
+    "arena.tsx",
+    "operator.tsx",
+    "css/site.css",
+    "css/arena.css",
+    "css/operator.css",
+    "css/katex.css",
+    "icon.svg",
+)
 _COMPRESSIBLE = {".js", ".css"}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Iterable, Mapping
 
@@ -12,12 +11,12 @@ from sqlalchemy.orm import Session
 from web.access import SCOPES, digest
 from web.admin.log import note
 from web.models import ApiKey, now
+from web.settings.limits import KEYS_MAY_OVERRIDE
 
 COMMAND_LINE = "command line"
 """Who did it, in the audit log, when no key did."""
 NAME_MAX = 80
 LIMIT_MAX = 1_000_000_000
-_LIMIT = re.compile(r"[a-z][a-z0-9_]{1,39}")
 
 
 class KeyRefused(ValueError):  # noqa: N818 - named for what happened
@@ -63,8 +62,8 @@ def parsed_limit(text: str) -> tuple[str, int]:
     """``prompts_per_minute=60`` as a pair. Raises KeyRefused."""
     name, equals, value = text.partition("=")
     number = value.strip()
-    if not equals or not _LIMIT.fullmatch(name.strip()) or not (number.isascii() and number.isdigit()):
-        raise KeyRefused(f"{text!r} is no limit; say for instance prompts_per_minute=60")
-    if int(number) > LIMIT_MAX:
+    if not equals or name.strip() not in KEYS_MAY_OVERRIDE or not (number.isascii() and number.isdigit()):
+        raise KeyRefused(f"{text!r} is no limit; say NAME=NUMBER, where NAME is one of {', '.join(KEYS_MAY_OVERRIDE)}")
+    if len(number) > 10 or int(number) > LIMIT_MAX:
         raise KeyRefused(f"{text!r}: at most {LIMIT_MAX}")
     return name.strip(), int(number)

@@ -11,18 +11,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flask import Blueprint, Response, current_app, render_template, request
+from flask import Blueprint, Response, current_app, make_response, render_template, request
 
 from web.arena.board import Row, read_board
+from web.arena.sharing import read_share
 from web.assets import STATIC, Assets, finish_static
 from web.context import arena
 from web.errors import UnknownBattle
+from worker.contract.channel import LOG_TTL_S
 
 pages = Blueprint("pages", __name__)
 _assets = Assets()
 
 WHISKER_WIDTH, WHISKER_MARGIN = 200, 8
+VERDICTS = {"a": "A was preferred", "b": "B was preferred", "tie": "A tie", "both_bad": "Both were found bad"}
 _BATTLE = re.compile(r"[A-Za-z0-9_-]{8,40}")
+_MAIL = re.compile(r"[^@\s/]+@[^@\s/]+")
 
 
 @pages.get("/")
@@ -36,6 +40,15 @@ def battle(battle_id: str) -> str:
     if not _BATTLE.fullmatch(battle_id):
         raise UnknownBattle()
     return _arena_page()
+
+
+@pages.get("/shared/<share_id>")
+def shared(share_id: str) -> Response:
+    """A battle that its owner shows to others; needs no script, and search engines are told to leave it out."""
+    context = arena()
+    found = context.db.read(lambda s: read_share(s, context.catalog, share_id))
+    page = render_template("shared.html", shared=found, verdicts=VERDICTS)
+    return make_response(page, 200, {"X-Robots-Tag": "noindex"})
 
 
 @pages.get("/leaderboard")
@@ -54,6 +67,35 @@ def leaderboard() -> str:
 @pages.get("/about")
 def about() -> str:
     return render_template("about.html", models=arena().catalog.models)
+
+
+@pages.get("/notice")
+def notice() -> str:
+    """What is stored, published and deleted here, as this arena is configured."""
+    settings = arena().settings
+    days = settings.retain_text_days
+    return render_template(
+        "notice.html",
+        models=arena().catalog.models,
+        store_text=settings.store_text,
+        retain_days=None if days is None else f"{days:g}",
+        log_hours=LOG_TTL_S // 3600,
+        contact=settings.contact,
+        contact_url=contact_url(settings.contact),
+    )
+
+
+def contact_url(contact: str) -> str | None:
+    """Where a contact leads: a mail address or a web address; None for anything else."""
+    if contact.startswith(("https://", "http://", "mailto:")):
+        return contact
+    return f"mailto:{contact}" if _MAIL.fullmatch(contact) else None
+
+
+@pages.get("/operator")
+def operator() -> str:
+    """A shell that knows nothing: whatever it shows comes from ``/api/admin``, for those who sign in."""
+    return render_template("operator.html")
 
 
 def _arena_page() -> str:

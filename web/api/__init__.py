@@ -19,9 +19,22 @@ def blueprints() -> list[APIBlueprint]:
         leaderboard,
         metrics,
         openai,
+        shares,
         votes,
     )
 
     operators = [admin.bp, admin_workers.bp, admin_rulings.bp]
     ours = [challenge.bp]
-    return [*operators, *ours, battles.bp, events.bp, votes.bp, leaderboard.bp, catalog.bp, health.bp, metrics.bp, openai.bp]
+    return [
+        *operators,
+        *ours,
+        battles.bp,
+        events.bp,
+        votes.bp,
+        shares.bp,
+        leaderboard.bp,
+        catalog.bp,
+        health.bp,
+        metrics.bp,
+        openai.bp,
+    ]

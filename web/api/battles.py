@@ -1,4 +1,4 @@
-"""``/api/battles``: begin one, look at it, stop it."""
+"""``/api/battles``: begin one, go on with it, look at it, stop it, list and delete one's own."""
 
 from __future__ import annotations
 
@@ -7,10 +7,30 @@ from typing import Any
 import msgspec
 from apiflask import APIBlueprint
 
-from web.api.schemas import BattleBegun, BattleOut, PromptIn, StateOut
-from web.arena import battles, views
+from web.api.schemas import BattleOut, StateOut
+from web.api.schemas.battles import BattleBegun, ListIn, ListOut, PromptIn, RetryIn, TurnBegun, TurnIn
+from web.arena import battles, deletion, history, turns, views
+from web.arena.battles import Begun
 from web.context import arena
-from web.errors import Busy, EmptyPrompt, NoWorker, PromptTooLong, UnknownBattle
+from web.errors import (
+    BadCursor,
+    Busy,
+    ConversationOver,
+    ConversationTooLong,
+    EmptyPrompt,
+    NotContinuable,
+    NotRetryable,
+    NoWorker,
+    PromptTooLong,
+    RetryLimit,
+    SameContender,
+    SamplingRefused,
+    TextsGone,
+    TurnLimit,
+    TurnRunning,
+    UnknownBattle,
+    UnknownContender,
+)
 from web.live.socket import PATH
 from web.metrics import metrics
 from web.openapi import access, problems
@@ -22,16 +42,46 @@ bp = APIBlueprint("battles", __name__, url_prefix="/api/battles", tag="Battles")
 @bp.post("")
 @bp.input(PromptIn, arg_name="body")
 @bp.output(BattleBegun, status_code=202)
-@problems(EmptyPrompt, PromptTooLong, Busy, NoWorker)
+@problems(EmptyPrompt, PromptTooLong, SamplingRefused, UnknownContender, SameContender, Busy, NoWorker)
 @access()
 def begin(body: PromptIn) -> dict[str, Any]:
     """Put a prompt before two anonymous models.
 
     The answers stream over the websocket at ``ws`` (subprotocol ``arena.v1``); names are told after the vote.
     """
-    begun = battles.begin(arena(), ensure_owner(), body.prompt)
+    chosen = body.sampling.model_dump(exclude_none=True) if body.sampling else None
+    begun = battles.begin(arena(), ensure_owner(), body.prompt, sampling=chosen, models=body.models)
     metrics().begun()
     return {"id": begun.id, "state": begun.state, "ws": PATH, "url": f"/battles/{begun.id}"}
+
+
+@bp.get("")
+@bp.input(ListIn, location="query", arg_name="query")
+@bp.output(ListOut)
+@problems(BadCursor)
+@access()
+def mine(query: ListIn) -> dict[str, Any]:
+    """Your battles, newest first. Models are named in those you have voted."""
+    context, owner = arena(), current_owner()
+    found, following = context.db.read(lambda s: history.mine(s, context.catalog, owner, query.limit, query.cursor))
+    return {"battles": [_entry(e) for e in found], "next_cursor": following}
+
+
+def _entry(entry: history.Entry) -> dict[str, Any]:
+    battle = entry.battle
+    return {
+        "id": battle.id,
+        "url": f"/battles/{battle.id}",
+        "created_at": battle.created_at.isoformat(),
+        "state": battle.state,
+        "votable": battle.votable and entry.winner is None,
+        "turns": battle.turns,
+        "prompt": entry.prompt,
+        "winner": entry.winner,
+        "models": entry.names,
+        "ranked": battle.ranked,
+        "share_id": battle.share_id,
+    }
 
 
 @bp.get("/<battle_id>")
@@ -50,10 +100,63 @@ def show(battle_id: str) -> dict[str, Any]:
     return {"id": battle_id, "created_at": now.created_at, **view}
 
 
+@bp.delete("/<battle_id>")
+@bp.output({}, status_code=204)
+@problems(UnknownBattle)
+@access()
+def delete(battle_id: str) -> tuple[str, int]:
+    """Delete a battle of yours: its texts, your comment, its share and its link to you.
+
+    A running one is stopped first. Its vote stays, without anything that leads to you. It cannot be undone.
+    """
+    deletion.forget(arena(), current_owner(), battle_id)
+    return "", 204
+
+
+@bp.post("/<battle_id>/turns")
+@bp.input(TurnIn, arg_name="body")
+@bp.output(TurnBegun, status_code=202)
+@problems(UnknownBattle, EmptyPrompt, PromptTooLong, ConversationTooLong, Busy, NoWorker)
+@problems(TurnRunning, ConversationOver, NotContinuable, TurnLimit, TextsGone)
+@access()
+def ask(battle_id: str, body: TurnIn) -> dict[str, Any]:
+    """Go on with a battle before its vote, with the same two models.
+
+    Each model is told the turns before, with its own answers; turns that failed are left out. A conversation that is
+    too long for the models is refused as a whole (``context_overflow``), never cut short: the turns before it can still
+    be voted, and a shorter prompt may follow. At most ``ARENA_MAX_TURNS`` turns, and ``ARENA_CONVERSATION_MAX_CHARS``
+    characters of all prompts together.
+    """
+    begun = turns.ask(arena(), current_owner(), battle_id, body.prompt)
+    metrics().begun()
+    return _begun(begun)
+
+
+@bp.post("/<battle_id>/retry")
+@bp.input(RetryIn, arg_name="body")
+@bp.output(TurnBegun, status_code=202)
+@problems(UnknownBattle, Busy, NoWorker, TurnRunning, ConversationOver, NotRetryable, RetryLimit, TextsGone)
+@access()
+def retry(battle_id: str, body: RetryIn) -> dict[str, Any]:
+    """Have the newest turn answered once more, before the vote.
+
+    Both sides, or only the ``side`` that failed where the other one ended well: that answer stands. What the sides
+    tried again had said is gone. At most ``ARENA_MAX_RETRIES`` times a turn.
+    """
+    begun = turns.retry(arena(), current_owner(), battle_id, body.side)
+    metrics().begun()
+    return _begun(begun)
+
+
+def _begun(begun: Begun) -> dict[str, Any]:
+    known = {"id": begun.id, "state": begun.state, "ws": PATH, "url": f"/battles/{begun.id}"}
+    return {**known, "turn": begun.turn, "retry": begun.retry}
+
+
 @bp.post("/<battle_id>/cancel")
 @bp.output(StateOut, status_code=202)
 @problems(UnknownBattle)
 @access()
 def cancel(battle_id: str) -> dict[str, Any]:
-    """Stop both answers. A battle that is over stays as it is."""
+    """Stop both answers of the newest turn. A battle that is over stays as it is."""
     return {"id": battle_id, "state": battles.cancel(arena(), current_owner(), battle_id)}

@@ -21,6 +21,7 @@ from typing import Any
 
 import msgspec
 
+from web.errors import UnknownBattle
 from web.live.follow import BattleFollower
 from web.live.house import House
 from web.live.hub import Announced
@@ -133,7 +134,10 @@ class EventStream:
                 rung = self._bell.wait(HEARTBEAT_S)
                 self._bell.clear()
                 if self._follower.is_behind and not self._sink.pending:
-                    self._follower.catch_up()
+                    try:
+                        self._follower.catch_up()
+                    except UnknownBattle:
+                        return  # deleted while it was watched
                 yield from self._piece(self._sink.take() or (b"" if rung else b": still here\n\n"))
                 if self._follower.is_behind:
                     self._bell.set()

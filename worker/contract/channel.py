@@ -216,7 +216,8 @@ def kept_result(redis: Any, battle: str) -> bytes | None:
 
 def close(redis: Any, battle: str) -> None:
     """Forget all that was said in this battle; whoever still generates for it is stale, and no turn begins any more."""
-    redis.register_script(CLOSE)(keys=[log_key(battle), meta_key(battle)], args=[LOG_TTL_S])
+    args = [LOG_TTL_S, channel_key(battle)]
+    redis.register_script(CLOSE)(keys=[log_key(battle), meta_key(battle)], args=args)
 
 
 def read_log(redis: Any, battle: str, after: int = 0) -> tuple[str | None, list[Frame]]:
@@ -264,6 +265,14 @@ def follow(redis: Any, battle: str, after: int = 0, timeout: float | None = None
                 last = frame.seq
     finally:
         pubsub.close()
+
+
+def expire(redis: Any, battle: str, seconds: int) -> None:
+    """Forget the log after so long, unless more is said in it."""
+    with redis.pipeline(transaction=True) as pipe:
+        pipe.expire(log_key(battle), seconds)
+        pipe.expire(meta_key(battle), seconds)
+        pipe.execute()
 
 
 def request_cancel(

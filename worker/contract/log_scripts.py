@@ -67,12 +67,14 @@ redis.call('EXPIRE', KEYS[2], ttl)
 return seq
 """
 
-# KEYS: log, meta. ARGV: ttl. What was said goes, and nobody can say more, nor begin a turn.
+# KEYS: log, meta. ARGV: ttl, channel. What was said goes, and nobody can say more, nor begin a turn. Followers find an
+# epoch they do not know, and ask for the battle anew.
 CLOSE = """
 redis.call('DEL', KEYS[1])
 redis.call('DEL', KEYS[2])
 redis.call('HSET', KEYS[2], 'turn', 1000000000, 'over', '1')
 redis.call('EXPIRE', KEYS[2], ARGV[1])
+redis.call('PUBLISH', ARGV[2], 'closed 0 {}')
 return 1
 """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -14,19 +14,21 @@ class _In(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class PromptIn(_In):
-    prompt: str
+class SamplingIn(_In):
+    """The same for both sides; what is left out is each model's own default."""
 
-
-class VoteIn(_In):
-    winner: Winner
-
-
-class BattleBegun(BaseModel):
-    id: str
-    state: State
-    ws: str
-    url: str
+    temperature: float | None = Field(default=None, ge=0, le=2, allow_inf_nan=False, examples=[0.7])
+    top_p: float | None = Field(default=None, gt=0, le=1, allow_inf_nan=False, examples=[0.95])
+    max_tokens: int | None = Field(
+        default=None,
+        ge=1,
+        description="Longest answer: at most `ARENA_SAMPLING_MAX_TOKENS` (else 422 `sampling_refused`).",
+        examples=[512],
+    )
+    seed: int | None = Field(default=None, ge=0, le=2**32 - 1, examples=[7])
+    stop: list[Annotated[str, Field(min_length=1, max_length=64)]] | None = Field(
+        default=None, max_length=4, description="An answer ends before the first of these.", examples=[["\n\n"]]
+    )
 
 
 class FailureOut(BaseModel):
@@ -47,6 +49,7 @@ class TurnOut(BaseModel):
     prompt: str
     a: SideOut
     b: SideOut
+    retry: int = Field(description="How often it was answered anew because somebody asked for that.")
 
 
 class ModelFactsOut(BaseModel):
@@ -71,16 +74,17 @@ class RevealedOut(BaseModel):
 class BattleOut(BaseModel):
     id: str
     created_at: str
-    state: State
+    state: State = Field(description="Of the newest turn.")
     turns: list[TurnOut]
     queued: dict[str, Any] | None
     loading: dict[str, Any] | None
     attempt: int
-    votable: bool
+    votable: bool = Field(description="Also when only the newest turn failed: then the vote is about those before it.")
     winner: Winner | None
     models: RevealedOut | None
     error: FailureOut | None
     cancelled_by: Literal["user", "operator"] | None
+    cancel_reason: str | None = Field(description="An operator's words.")
 
 
 class VoteOut(BaseModel):

@@ -12,15 +12,18 @@ import tempfile
 from pathlib import Path
 
 bind = [address.strip() for address in os.environ.get("ARENA_BIND", "127.0.0.1:5000").split(",") if address.strip()]
-worker_class = "gevent"
+worker_class = "web.gunicorn_worker.Worker"  # gevent, and no patience with those who are slow on purpose
 workers = int(os.environ.get("ARENA_WEB_WORKERS", "1"))
 worker_connections = int(os.environ.get("ARENA_MAX_SOCKETS", "10000")) + 1000
 control_socket_disable = True
 graceful_timeout = 8
 timeout = 60
-keepalive = 15
+keepalive = int(os.environ.get("ARENA_HEAD_TIMEOUT_S", "15"))  # also how long a request's head may take
 limit_request_line = 4094
 limit_request_fields = 50
+limit_request_field_size = 8190
+forwarded_allow_ips = ""
+secure_scheme_headers = {}  # whether a client came over TLS is decided by ARENA_TRUSTED_PROXIES, see web.security
 accesslog = None  # the app writes its own, without queries and addresses
 errorlog = "-"
 logger_class = "web.serving.Logger"

@@ -16,6 +16,13 @@ from web.openapi.examples import example_of
 
 _METHODS = ("get", "post", "put", "patch", "delete")
 _SAFE = ("get",)
+_REPEATED = (
+    errors.BadIdempotencyKey,
+    errors.IdempotencyMismatch,
+    errors.IdempotencyInFlight,
+    errors.NotReplayable,
+)
+"""What ``Idempotency-Key`` brings with it, which every POST takes."""
 
 
 def finish(app: APIFlask, spec: dict[str, Any]) -> None:
@@ -97,11 +104,16 @@ def _problems(operation: dict[str, Any], method: str, notes: Declared) -> Iterat
         yield known(errors.KeyNeeded)
     if notes.scope is not None:
         yield known(errors.ScopeMissing)
+    yield known(errors.RateLimited)
+    yield known(errors.UnknownHost)
+    if method == "post":
+        yield from map(known, _REPEATED)
     if method not in _SAFE:
         yield known(errors.CrossOrigin)
         yield known(errors.NotJson)
     if "requestBody" in operation:
         yield known(errors.InvalidBody)
+        yield known(errors.BodyTooSlow)
         yield by_http(413)
 
 

@@ -61,6 +61,7 @@ class Stack:
             "ARENA_REDIS_URL": f"redis://127.0.0.1:{self.redis_proxy.port}/0",
             "ARENA_CATALOG": str(self.catalog),
             "ARENA_DATA_DIR": str(folder),
+            "ARENA_LIMITS": "off",
             "ARENA_BIND": f"127.0.0.1:{web_port}",
             "ARENA_MAX_RESIDENT": "4",
             "ARENA_PACE_TAIL_S": "0.2",

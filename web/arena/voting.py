@@ -5,12 +5,14 @@ What the voter says beside it (reasons of a closed set, a comment) may come with
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from redis.exceptions import RedisError
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -24,11 +26,15 @@ from web.context import Arena
 from web.errors import AlreadyVoted, NotVotable, NotVoted
 from web.models import Battle, Vote, now
 from web.queue import QueueError
+from web.ratings.gather import features_of
+from worker.contract import channel
 from worker.contract.catalog import Catalog
 from worker.contract.events import BattleRevealed, BattleVoted, RevealedModels, Winner
 
 log = logging.getLogger(__name__)
 
+UNSTORED_S = 600
+"""Where texts are not stored, so long a battle that was voted can still be read."""
 NAMED_PAIR = "named_pair"
 """Why the vote on a pair that its asker named does not count."""
 Why = Mapping[str, list[str]]
@@ -85,6 +91,9 @@ def cast_vote(
     if voted is None:
         return arena.db.read(lambda s: _standing(s, arena.catalog, owner, battle_id, ballot))
     announce(arena, battle_id, BattleVoted(winner=winner), BattleRevealed(models=voted.models))
+    if arena.settings.store_text == "never":
+        with contextlib.suppress(RedisError):
+            channel.expire(arena.redis, battle_id, UNSTORED_S)
     try:
         arena.queue.refresh_ratings()
     except QueueError as error:
@@ -157,6 +166,7 @@ def _store(session: Session, catalog: Catalog, owner: str | None, battle_id: str
             idempotency_key=ballot.key,
             why=ballot.why,
             comment=ballot.comment,
+            features=features_of(session, battle),
         )
     )
     session.flush()

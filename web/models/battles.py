@@ -68,6 +68,8 @@ class Turn(Base):
     created_at: Mapped[datetime] = mapped_column(Moment, default=now)
     asked_at: Mapped[datetime] = mapped_column(Moment, default=now)
     prompt_chars: Mapped[int]
+    features: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    """What kind of prompt it is (see ``ratings.features.of_prompt``); taken when asked, it outlives the words."""
     votable: Mapped[bool] = mapped_column(default=False)
     """Both its answers ended well: the vote is about it, and later turns are told of it."""
     retries: Mapped[int] = mapped_column(default=0)

@@ -36,6 +36,8 @@ class Vote(Base):
     """The voter's own reasons, of a closed set, by side."""
     comment: Mapped[str | None] = mapped_column(Text)
     """The voter's words; they go when the battle's texts go."""
+    features: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    """All the ranking needs of the battle, so that a fit reads votes only (see ``ratings.features.of_vote``)."""
     created_at: Mapped[datetime] = mapped_column(Moment, default=now)
 
 

@@ -10,6 +10,7 @@ from flask import Flask
 from web.admin.cli import keys
 from web.context import Arena
 from web.migrate import is_current, newest_revision, upgrade
+from web.retention import purge
 
 
 def init_app(app: Flask) -> None:
@@ -24,3 +25,13 @@ def init_app(app: Flask) -> None:
         if not is_current(arena.db):
             raise click.ClickException("the database is not at the newest revision")
         click.echo(f"database is at revision {newest_revision()}")
+
+    @app.cli.command("purge")
+    @click.option("--days", type=click.FloatRange(min=0), help="Instead of ARENA_RETAIN_TEXT_DAYS.")
+    def purge_now(days: float | None) -> None:
+        """Delete texts that are older than ARENA_RETAIN_TEXT_DAYS, now. Votes stay."""
+        arena = cast(Arena, app.extensions["arena"])
+        limit = arena.settings.retain_text_days if days is None else days
+        if limit is None:
+            raise click.ClickException("say how old texts may become: set ARENA_RETAIN_TEXT_DAYS, or give --days")
+        click.echo(f"deleted: {purge(arena, limit)}")

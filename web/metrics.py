@@ -50,7 +50,7 @@ class Metrics:
             buckets=_SECONDS,
         )
         self._refusals = counter("refusals_total", "Requests refused, by problem code", "code")
-        self._begun = counter("battles_begun_total", "Battles accepted over REST")
+        self._begun = counter("turns_begun_total", "Turns and retries of battles accepted over REST")
         self._votes = counter("votes_total", "Votes cast", "winner")
         self._cache = counter("cache_total", "Answers asked of the cache of /v1", "result")
         lines = Gauge("arena_connections", "Held now", ["kind"], registry=registry, multiprocess_mode="livesum")
@@ -68,7 +68,7 @@ class Metrics:
             self._refusals.labels(code).inc()
 
     def begun(self) -> None:
-        """A battle was accepted."""
+        """A battle, another turn or a retry was accepted."""
         self._begun.inc()
 
     def voted(self, winner: str) -> None:

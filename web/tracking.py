@@ -27,6 +27,8 @@ HEADER = "X-Request-Id"
 NO_ROUTE = "none"
 _ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _BATTLE = re.compile(r"[A-Za-z0-9_-]{8,40}")
+_QUIET = ("/health", "/ready", "/metrics", "/static/<path:filename>")
+"""Asked for all the time by machines: their lines are for DEBUG."""
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
@@ -64,7 +66,8 @@ def init_app(app: Flask, settings: WebSettings, metrics: Metrics) -> None:
         facts = {"method": _method(), "route": _route(), "status": response.status_code, "code": code}
         if g.span is not None:
             _describe(g.span, facts)
-        log.info("request", extra={"fields": {**facts, "ms": round(seconds * 1000, 1)}})
+        level = logging.DEBUG if facts["route"] in _QUIET else logging.INFO
+        log.log(level, "request", extra={"fields": {**facts, "ms": round(seconds * 1000, 1)}})
         return response
 
     @app.teardown_request

@@ -45,7 +45,7 @@ def programs(layout: Layout, venv: Venv, redis: Path | None, environment: Mappin
     threads = environment.get("ARENA_THREADS", "128")
     # Workers need to know nothing of each other; asking who else is there costs each start a second.
     common = ("--without-gossip", "--without-mingle", "--loglevel", environment.get("ARENA_LOG_LEVEL", "INFO"))
-    celery = (python, "-m", "celery", "-A")
+    celery = (python, "-m", "celery", "--quiet", "-A")  # its banner is no line of a log
     found = [
         Program("records", (*celery, "web.records", "worker", "-P", "threads", "-c", "1", "-Q", "records",
                             "-n", "records@%h", *common), 20, redis_user="web"),

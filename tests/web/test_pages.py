@@ -36,7 +36,7 @@ def row(model: str, rating: float, lower: float, upper: float) -> Row:
     return Row(model, model, 1, rating, lower, upper, votes=40, win_rate=0.5, preliminary=False)
 
 
-@pytest.mark.parametrize("path", ["/", "/battles/" + "x" * 22, "/leaderboard", "/about"])
+@pytest.mark.parametrize("path", ["/", "/battles/" + "x" * 22, "/leaderboard", "/about", "/notice"])
 def test_every_page_is_a_document_without_inline_code(client: FlaskClient, built: Path, path: str) -> None:
     answer = client.get(path)
     assert answer.status_code == 200

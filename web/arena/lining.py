@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 from sqlalchemy.orm import Session
 
-from web.arena.transcript import good_turns, messages, said_in, standing
+from web.arena.transcript import Said, good_turns, messages, said_in, standing
 from web.context import Arena
 from web.models import Answer, Battle, Turn
 from web.settings import WebSettings
@@ -57,13 +58,16 @@ class Asked:
         return TurnStarted(turn=self.turn, prompt=self.told[0][-1].content)
 
 
-def read_asked(session: Session, battle_id: str) -> Asked | None:
-    """The newest turn of a battle; None when the battle is gone, or something that was said in it."""
+def read_asked(session: Session, battle_id: str, live: Said = MappingProxyType({})) -> Asked | None:
+    """The newest turn of a battle; None when the battle is gone, or something that was said in it.
+
+    ``live``: texts that are known without the database (see ``transcript.said_live``).
+    """
     battle = session.get(Battle, battle_id)
     turn = session.get(Turn, (battle_id, battle.turns)) if battle else None
     if battle is None or turn is None:
         return None
-    said = said_in(session, battle_id)
+    said = {**live, **said_in(session, battle_id)}
     good = good_turns(session, battle_id, before=turn.turn) if turn.turn > 1 else []
     a, b = (messages(said, good, turn.turn, side) for side in SIDES)
     stands = None

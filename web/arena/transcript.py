@@ -8,14 +8,17 @@ and never cut short without a word.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import cast
+from typing import Any, cast
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from web.models import Answer, Turn, Words
-from worker.contract.events import Side
+from web.settings import WebSettings
+from worker.contract import channel
+from worker.contract.events import SIDES, Side
 from worker.contract.jobs import Message, SideResult, Timings
+from worker.contract.view import fold_all
 
 Said = Mapping[tuple[int, str], str]
 """Texts by turn and part (``prompt``, ``a``, ``b``)."""
@@ -25,6 +28,29 @@ def said_in(session: Session, battle_id: str) -> dict[tuple[int, str], str]:
     """Every text of the battle that is still stored."""
     rows = session.scalars(select(Words).where(Words.battle_id == battle_id))
     return {(w.turn, w.part): w.content for w in rows}
+
+
+def keep_text(session: Session, settings: WebSettings, battle_id: str, turn: int, part: str, content: str) -> None:
+    """Write a text down, in an arena that keeps any. ``part``: ``prompt``, ``a`` or ``b``."""
+    if settings.store_text == "always":
+        session.add(Words(battle_id=battle_id, turn=turn, part=part, content=content))
+
+
+def said_live(redis: Any, settings: WebSettings, battle_id: str) -> dict[tuple[int, str], str]:
+    """What the battle's live log still holds, for an arena that stores no texts; else, and without a log, nothing.
+
+    Raises RedisError.
+    """
+    if settings.store_text == "always":
+        return {}
+    _, frames = channel.read_log(redis, battle_id)
+    if not frames or frames[0].seq != 1:
+        return {}
+    said: dict[tuple[int, str], str] = {}
+    for turn in fold_all(frame.event for frame in frames).turns:
+        said[turn.turn, "prompt"] = turn.prompt
+        said.update({(turn.turn, s): side.text for s in SIDES if (side := getattr(turn, s)).status == "done"})
+    return said
 
 
 def good_turns(session: Session, battle_id: str, before: int | None = None) -> list[int]:

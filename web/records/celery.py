@@ -58,6 +58,9 @@ class Life(bootsteps.StartStopStep):  # type: ignore[misc]
         self._leave = threading.Event()
         self._looking = threading.Thread(target=_look_always, args=(self._leave,), name="reconciler", daemon=True)
         self._looking.start()
+        purging = threading.Thread(target=_purge_always, args=(self._leave,), name="purge", daemon=True)
+        purging.start()
+        threading.Thread(target=_feed_always, args=(self._leave,), name="feeder", daemon=True).start()
 
     def stop(self, consumer: Any) -> None:
         for timer in self._timers:
@@ -95,6 +98,25 @@ def _look_always(leave: threading.Event) -> None:
             reconciler.look()
         except Exception:
             log.exception("looking for lost battles failed; it is tried again")
+
+
+def _feed_always(leave: threading.Event) -> None:
+    from web.records.feeder import EVERY_S, Feeder
+    from web.records.tasks import records
+
+    feeder = Feeder(records().arena)
+    while not leave.wait(EVERY_S):
+        try:
+            feeder.feed()
+        except Exception:
+            log.exception("feeding batches failed; it is tried again")
+
+
+def _purge_always(leave: threading.Event) -> None:
+    from web.records.nightly import purge_always
+    from web.records.tasks import records
+
+    purge_always(leave, lambda: records().arena, metrics.purged)
 
 
 def _reconciler() -> Reconciler:

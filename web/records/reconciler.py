@@ -24,6 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from web.arena.lining import put_in_line, read_asked
+from web.arena.transcript import said_live
 from web.context import Arena
 from web.models import Battle, Turn, now
 from web.queue import QueueError
@@ -131,7 +132,8 @@ class Reconciler:
         return result if same else None
 
     def _send_again(self, lost: _Unfinished) -> None:
-        asked = self._arena.db.read(lambda s: read_asked(s, lost.battle))
+        live = said_live(self._arena.redis, self._arena.settings, lost.battle)
+        asked = self._arena.db.read(lambda s: read_asked(s, lost.battle, live))
         if asked is None:
             self._records.give_up(lost.task)
             return

@@ -9,6 +9,7 @@ from typing import Any
 
 from celery import Celery, signals
 
+from web.retention import Purged
 from web.settings import WebSettings
 from worker.contract import logs, tracing
 from worker.contract.tracked import Tracked
@@ -40,9 +41,10 @@ class TaskMetrics:
         self._ended.labels(task, outcome).inc()
         self._seconds.labels(task).observe(seconds)
 
-    def purged(self, kind: str, count: int) -> None:
-        """So many texts of that kind are gone."""
-        self._purged.labels(kind).inc(count)
+    def purged(self, purged: Purged) -> None:
+        """A purge has been."""
+        for kind in ("turns", "comments", "prompts"):
+            self._purged.labels(kind).inc(getattr(purged, kind))
 
     def serve(self, address: str) -> Any:
         """Answer ``/metrics`` at ``host:port`` from a thread; what can be shut down. Raises OSError or ValueError."""

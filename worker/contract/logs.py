@@ -25,6 +25,8 @@ Level = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
 OURS = ("web", "worker")
 """Packages whose loggers may go below INFO."""
+_QUIET = ("alembic", "werkzeug", "httpx", "httpx2", "urllib3")
+"""Said at every question about the schema, or with a request's whole address: heard from WARNING on."""
 BOUND = ("request", "task", "battle", "attempt", "side")
 """What is bound to all lines of a request or a task, where known."""
 FIELDS = (*BOUND, "method", "route", "status", "code", "ms", "worker")
@@ -45,6 +47,8 @@ def install(style: Style = "text", level: str = "INFO", stream: TextIO | None = 
     root.setLevel(max(wanted, logging.INFO))
     for name in OURS:
         logging.getLogger(name).setLevel(wanted)
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(max(wanted, logging.WARNING))
     logging.captureWarnings(True)
     sys.excepthook = _uncaught
     threading.excepthook = _uncaught_in_thread

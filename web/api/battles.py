@@ -15,12 +15,15 @@ from web.context import arena
 from web.errors import (
     BadCursor,
     Busy,
+    ChallengeNeeded,
     ConversationOver,
     ConversationTooLong,
     EmptyPrompt,
+    ModerationUnavailable,
     NotContinuable,
     NotRetryable,
     NoWorker,
+    PromptRefused,
     PromptTooLong,
     RetryLimit,
     SameContender,
@@ -35,6 +38,7 @@ from web.live.socket import PATH
 from web.metrics import metrics
 from web.openapi import access, problems
 from web.security import current_owner, ensure_owner
+from worker.contract import logs
 
 bp = APIBlueprint("battles", __name__, url_prefix="/api/battles", tag="Battles")
 
@@ -42,7 +46,8 @@ bp = APIBlueprint("battles", __name__, url_prefix="/api/battles", tag="Battles")
 @bp.post("")
 @bp.input(PromptIn, arg_name="body")
 @bp.output(BattleBegun, status_code=202)
-@problems(EmptyPrompt, PromptTooLong, SamplingRefused, UnknownContender, SameContender, Busy, NoWorker)
+@problems(EmptyPrompt, PromptTooLong, PromptRefused, SamplingRefused, UnknownContender, SameContender, Busy, NoWorker)
+@problems(ModerationUnavailable)
 @access()
 def begin(body: PromptIn) -> dict[str, Any]:
     """Put a prompt before two anonymous models.
@@ -52,6 +57,7 @@ def begin(body: PromptIn) -> dict[str, Any]:
     chosen = body.sampling.model_dump(exclude_none=True) if body.sampling else None
     begun = battles.begin(arena(), ensure_owner(), body.prompt, sampling=chosen, models=body.models)
     metrics().begun()
+    logs.bind(battle=begun.id)
     return {"id": begun.id, "state": begun.state, "ws": PATH, "url": f"/battles/{begun.id}"}
 
 
@@ -117,7 +123,7 @@ def delete(battle_id: str) -> tuple[str, int]:
 @bp.input(TurnIn, arg_name="body")
 @bp.output(TurnBegun, status_code=202)
 @problems(UnknownBattle, EmptyPrompt, PromptTooLong, ConversationTooLong, Busy, NoWorker)
-@problems(TurnRunning, ConversationOver, NotContinuable, TurnLimit, TextsGone)
+@problems(TurnRunning, ConversationOver, NotContinuable, TurnLimit, TextsGone, PromptRefused, ModerationUnavailable)
 @access()
 def ask(battle_id: str, body: TurnIn) -> dict[str, Any]:
     """Go on with a battle before its vote, with the same two models.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import random
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,15 +17,19 @@ from sqlalchemy.orm import Session
 
 from web.arena.admission import admit, admit_pair
 from web.arena.asking import check_prompt, check_sampling
-from web.arena.excluded import models_out
 from web.arena.drawing import Drawn, count, draw_pair
+from web.arena.excluded import models_out
 from web.arena.lining import Asked, put_in_line
 from web.arena.sampling import Draw, TooFewModels
 from web.arena.stopping import announce, cancel
+from web.arena.transcript import keep_text
 from web.context import Arena
 from web.errors import NoWorker, SameContender, UnknownContender
-from web.models import Battle, Turn, Words, now
+from web.models import Battle, Turn, now
+from web.moderation import screen
 from web.queue import QueueError
+from web.ratings.features import of_prompt
+from web.settings import WebSettings
 from worker.contract import residency
 from worker.contract.jobs import Message
 from worker.contract.residency import Residency
@@ -56,28 +60,36 @@ def begin(
     *,
     sampling: Mapping[str, Any] | None = None,
     models: Sequence[str] | None = None,
+    also: Callable[[Session, str], None] | None = None,
 ) -> Begun:
     """Draw a pair, or take the two ``models``; store the battle and queue its first turn.
 
-    Raises the errors of :mod:`web.arena.asking` and :mod:`web.arena.admission`, UnknownContender and SameContender. A
-    battle that is stored but cannot be queued stays ``queued``: the reconciler (``web.records``) puts it in line when
-    the broker is back.
+    Raises the errors of :mod:`web.arena.asking`, :mod:`web.moderation` and :mod:`web.arena.admission`,
+    UnknownContender and SameContender. A battle that is stored but cannot be queued stays ``queued``: the reconciler
+    (``web.records``) puts it in line when the broker is back. ``also`` is run with the battle's id in the transaction
+    that stores it; what it raises undoes both.
     """
     check_prompt(prompt, arena.settings.prompt_max_chars)
+    screen(arena.settings, prompt)
     chosen = check_sampling(sampling, arena.settings)
     if models is not None:
         _check_named(arena, models)
     reports = residency.read(arena.redis)
     drawn = _draw(arena, owner, reports, models)
-    draw = drawn.draw if isinstance(drawn, Drawn) else drawn
+    draw = drawn.draw
     admit_pair(reports, draw.a, draw.b)
     message = (Message("user", prompt),)
     asked = Asked(
         secrets.token_urlsafe(16), owner, (draw.a, draw.b), (message, message), asked_at=now(), sampling=chosen
     )
-    arena.db.write(lambda s: _insert(s, asked, draw))
-    if isinstance(drawn, Drawn):
-        count(arena, drawn)
+
+    def store(session: Session) -> None:
+        _insert(session, arena.settings, asked, draw)
+        if also is not None:
+            also(session, asked.battle_id)
+
+    arena.db.write(store)
+    count(arena, drawn)
     line_up(arena, asked)
     return Begun(asked.battle_id)
 
@@ -98,7 +110,7 @@ def _check_named(arena: Arena, models: Sequence[str]) -> None:
         raise SameContender("models: name two different ones.", field="models")
 
 
-def _draw(arena: Arena, owner: str, reports: Sequence[Residency], named: Sequence[str] | None) -> Draw | Drawn:
+def _draw(arena: Arena, owner: str, reports: Sequence[Residency], named: Sequence[str] | None) -> Drawn:
     out = arena.db.read(models_out)
     models = [m for m in admit(reports, arena.catalog.ids) if m not in out]
     if named is None:
@@ -109,10 +121,10 @@ def _draw(arena: Arena, owner: str, reports: Sequence[Residency], named: Sequenc
     if not set(named) <= set(models):
         raise NoWorker("One of these models cannot answer right now.", retry_after_s=10)
     a, b = _dice.sample(list(named), 2)
-    return Draw(a, b, 1.0, NAMED)
+    return Drawn(Draw(a, b, 1.0, NAMED))
 
 
-def _insert(session: Session, asked: Asked, draw: Draw) -> None:
+def _insert(session: Session, settings: WebSettings, asked: Asked, draw: Draw) -> None:
     session.add(
         Battle(
             id=asked.battle_id,
@@ -129,6 +141,15 @@ def _insert(session: Session, asked: Asked, draw: Draw) -> None:
     session.flush()
     prompt = asked.told[0][-1].content
     at = asked.asked_at
-    session.add(Turn(battle_id=asked.battle_id, turn=1, prompt_chars=len(prompt), created_at=at, asked_at=at))
+    session.add(
+        Turn(
+            battle_id=asked.battle_id,
+            turn=1,
+            prompt_chars=len(prompt),
+            features=of_prompt(prompt),
+            created_at=at,
+            asked_at=at,
+        )
+    )
     session.flush()
-    session.add(Words(battle_id=asked.battle_id, turn=1, part="prompt", content=prompt))
+    keep_text(session, settings, asked.battle_id, 1, "prompt", prompt)

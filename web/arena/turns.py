@@ -19,7 +19,7 @@ from web.arena.asking import check_prompt
 from web.arena.battles import Begun, line_up
 from web.arena.lining import Asked, read_asked
 from web.arena.stopping import UNFINISHED
-from web.arena.transcript import said_in
+from web.arena.transcript import Said, keep_text, said_in, said_live
 from web.arena.views import owned
 from web.context import Arena
 from web.errors import (
@@ -33,6 +33,8 @@ from web.errors import (
     TurnRunning,
 )
 from web.models import Answer, Battle, Turn, Words, now
+from web.moderation import screen
+from web.ratings.features import of_prompt
 from web.settings import WebSettings
 from worker.contract import channel, residency
 from worker.contract.events import SIDES, Side
@@ -46,8 +48,10 @@ def ask(arena: Arena, owner: str | None, battle_id: str, prompt: str) -> Begun:
     the errors of a prompt and of admission.
     """
     check_prompt(prompt, arena.settings.prompt_max_chars)
+    screen(arena.settings, prompt)
     attempts = _admitted(arena, owner, battle_id)
-    asked = arena.db.write(lambda s: _next_turn(s, arena.settings, owner, battle_id, prompt, attempts))
+    live = said_live(arena.redis, arena.settings, battle_id)
+    asked = arena.db.write(lambda s: _next_turn(s, arena.settings, owner, battle_id, prompt, attempts, live))
     line_up(arena, asked)
     return Begun(battle_id, turn=asked.turn)
 
@@ -59,7 +63,8 @@ def retry(arena: Arena, owner: str | None, battle_id: str, side: Side | None = N
     TurnRunning, ConversationOver, NotRetryable, RetryLimit, TextsGone, and the errors of admission.
     """
     attempts = _admitted(arena, owner, battle_id)
-    asked = arena.db.write(lambda s: _again(s, arena.settings, owner, battle_id, side, attempts))
+    live = said_live(arena.redis, arena.settings, battle_id)
+    asked = arena.db.write(lambda s: _again(s, arena.settings, owner, battle_id, side, attempts, live))
     line_up(arena, asked)
     return Begun(battle_id, turn=asked.turn, retry=asked.retry)
 
@@ -88,7 +93,13 @@ def _locked(session: Session, owner: str | None, battle_id: str) -> Battle:
 
 
 def _next_turn(
-    session: Session, settings: WebSettings, owner: str | None, battle_id: str, prompt: str, attempts: int
+    session: Session,
+    settings: WebSettings,
+    owner: str | None,
+    battle_id: str,
+    prompt: str,
+    attempts: int,
+    live: Said,
 ) -> Asked:
     battle = _locked(session, owner, battle_id)
     if not battle.votable:
@@ -103,14 +114,15 @@ def _next_turn(
             battle_id=battle_id,
             turn=battle.turns,
             prompt_chars=len(prompt),
+            features=of_prompt(prompt),
             created_at=at,
             asked_at=at,
             before=max(battle.attempt, attempts),
         )
     )
     session.flush()
-    session.add(Words(battle_id=battle_id, turn=battle.turns, part="prompt", content=prompt))
-    return _queued(session, battle)
+    keep_text(session, settings, battle_id, battle.turns, "prompt", prompt)
+    return _queued(session, battle, {**live, (battle.turns, "prompt"): prompt})
 
 
 def _check_length(session: Session, settings: WebSettings, battle_id: str, prompt: str) -> None:
@@ -129,7 +141,13 @@ def _check_length(session: Session, settings: WebSettings, battle_id: str, promp
 
 
 def _again(
-    session: Session, settings: WebSettings, owner: str | None, battle_id: str, side: Side | None, attempts: int
+    session: Session,
+    settings: WebSettings,
+    owner: str | None,
+    battle_id: str,
+    side: Side | None,
+    attempts: int,
+    live: Said,
 ) -> Asked:
     battle = _locked(session, owner, battle_id)
     turn = session.get_one(Turn, (battle_id, battle.turns))
@@ -138,7 +156,7 @@ def _again(
     if turn.retries >= settings.max_retries:
         raise RetryLimit(f"A turn is tried again at most {settings.max_retries} times.", limit=settings.max_retries)
     if side is not None:
-        _check_alone(session, turn, side)
+        _check_alone(session, turn, side, live)
     turn.trying = side or "ab"
     turn.retries += 1
     turn.votable = False
@@ -148,11 +166,11 @@ def _again(
         key = {"battle_id": battle_id, "turn": turn.turn}
         session.execute(delete(Answer).filter_by(**key, side=tried))
         session.execute(delete(Words).filter_by(**key, part=tried))
-    return _queued(session, battle)
+    return _queued(session, battle, live)
 
 
-def _check_alone(session: Session, turn: Turn, side: Side) -> None:
-    said = said_in(session, turn.battle_id)
+def _check_alone(session: Session, turn: Turn, side: Side, live: Said) -> None:
+    said = {**live, **said_in(session, turn.battle_id)}
     ends = {s: _ended_well(session, turn, s, said) for s in SIDES}
     other = next(s for s in SIDES if s != side)
     if ends[side] or not ends[other]:
@@ -164,13 +182,13 @@ def _ended_well(session: Session, turn: Turn, side: Side, said: Mapping[tuple[in
     return answer is not None and ended_well(answer.finish_reason, said.get((turn.turn, side), ""))
 
 
-def _queued(session: Session, battle: Battle) -> Asked:
+def _queued(session: Session, battle: Battle, live: Said) -> Asked:
     """Back into line. Raises TextsGone, which undoes all of it."""
     battle.state = "queued"
     battle.votable = False
     battle.finished_at = battle.error = battle.cancelled_by = battle.cancel_reason = None
     session.flush()
-    asked = read_asked(session, battle.id)
+    asked = read_asked(session, battle.id, live)
     if asked is None:
         raise TextsGone()
     return asked

@@ -15,13 +15,15 @@ from redis.exceptions import RedisError
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
+from web import counts
 from web.arena import pairs
-from web.arena.transcript import good_turns
+from web.arena.transcript import good_turns, keep_text
 from web.context import Arena
 from web.models import Answer, Battle, Turn, Words, now
 from web.queue import QueueError
 from web.ratings import board
 from web.ratings.style import style
+from web.settings import WebSettings
 from worker.contract import channel, jobs
 from worker.contract.events import (
     SIDES,
@@ -43,6 +45,8 @@ _LOST = Failure("internal", "The answers could not be produced. Please try again
 _TOO_LATE = Failure("deadline_exceeded", "The answer took too long and was given up.", True)
 _NOT_QUEUED = Failure("queue_unavailable", "Your battle could not be put in line. Please try again.", True)
 _EMPTY = Failure("empty_answer", "One of the answers came out empty, so this battle cannot be voted.", True)
+UNSTORED_S = 3600
+"""Where texts are not stored, so long a battle whose turn has ended can still be read, judged and gone on with."""
 _COOLDOWN_KEY = "arena:ratings:cooldown"
 _DEFERRED_KEY = "arena:ratings:deferred"
 
@@ -71,7 +75,7 @@ class Records:
 
     def finished(self, result: BattleResult) -> None:
         """Store what became of an attempt, then tell. A result of an older attempt, turn or retry is ignored."""
-        event = self.arena.db.write(lambda s: _store_result(s, result))
+        event = self.arena.db.write(lambda s: _store_result(s, self.arena.settings, result))
         if event is not None:
             self._tell(result.battle_id, result.turn, result.retry, event)
 
@@ -130,9 +134,12 @@ class Records:
             told = set() if kind in (TurnStarted, TurnRetried, BattleRestarted) else told | {kind}
         if type(event) not in told:
             channel.publish(self.arena.redis, battle_id, [event], turn=turn, retry=retry)
+            counts.add(self.arena.redis, f"turns_{_state_of(event)}")
+        if self.arena.settings.store_text == "never":
+            channel.expire(self.arena.redis, battle_id, UNSTORED_S)
 
 
-def _store_result(session: Session, result: BattleResult) -> StoredEvent | None:
+def _store_result(session: Session, settings: WebSettings, result: BattleResult) -> StoredEvent | None:
     battle = session.get(Battle, result.battle_id, with_for_update=True)
     if battle is None:
         log.warning("a result for an unknown battle is dropped")
@@ -154,7 +161,7 @@ def _store_result(session: Session, result: BattleResult) -> StoredEvent | None:
     battle.error = _plain(event.error) if isinstance(event, BattleFailed) else None
     for side, model in zip(SIDES, (battle.model_a, battle.model_b), strict=True):
         if side in turn.trying:
-            _store_answer(session, result, side, model)
+            _store_answer(session, settings, result, side, model)
     return event
 
 
@@ -176,7 +183,7 @@ def _begun(session: Session, battle_id: str, turn: int) -> bool:
     return battle is not None and asked is not None and battle.attempt > asked.before
 
 
-def _store_answer(session: Session, result: BattleResult, side: str, model: str) -> None:
+def _store_answer(session: Session, settings: WebSettings, result: BattleResult, side: str, model: str) -> None:
     ended: SideResult = getattr(result.sides, side)
     text = ended.text.replace("\x00", "")  # PostgreSQL cannot hold it
     key = {"battle_id": result.battle_id, "turn": result.turn}
@@ -198,7 +205,7 @@ def _store_answer(session: Session, result: BattleResult, side: str, model: str)
             error=_plain(ended.error),
         )
     )
-    session.add(Words(**key, part=side, content=text))
+    keep_text(session, settings, result.battle_id, result.turn, side, text)
 
 
 def _store_failure(session: Session, battle_id: str, turn: int, retry: int, why: Failure) -> BattleFailed | None:

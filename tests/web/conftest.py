@@ -95,10 +95,10 @@ def begin(client: FlaskClient, worker: None) -> Callable[..., str]:
 def finish(records: Records, redis_client: redis.Redis) -> Callable[..., Any]:
     """Play the worker and the records worker for a battle, to its end."""
 
-    def _finish(battle: str, **fields: Any) -> Any:
+    def _finish(battle: str, sides: str = "ab", **fields: Any) -> Any:
         outcome = helpers.result(battle, **fields)
-        records.started(battle, 1, outcome.attempt)
-        helpers.stream(redis_client, outcome)
+        records.started(battle, outcome.turn, outcome.attempt)
+        helpers.stream(redis_client, outcome, sides)
         records.finished(outcome)
         return outcome
 

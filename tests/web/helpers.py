@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import time
 from typing import Any
 
@@ -9,7 +11,7 @@ import msgspec
 
 from worker.contract import channel, jobs
 from worker.contract.events import SideDelta, SideDone, SideStarted
-from worker.contract.jobs import BattleResult, SideResult, SideResults, Timings
+from worker.contract.jobs import BattleJob, BattleResult, SideResult, SideResults, Timings
 from worker.contract.residency import Residency
 
 MODELS = ("echo-swift", "echo-sage", "echo-bard", "echo-coder")
@@ -28,14 +30,16 @@ def side(text: str = "An answer.", finish_reason: Any = "stop", **fields: Any) -
     return SideResult(text=text, finish_reason=finish_reason, completion_tokens=11, timings=timings, **fields)
 
 
-def result(battle: str, attempt: int = 1, a: SideResult | None = None, b: SideResult | None = None, **f: Any) -> Any:
+def result(
+    battle: str, attempt: int = 1, a: SideResult | None = None, b: SideResult | None = None, turn: int = 1, **f: Any
+) -> Any:
     sides = SideResults(a=a or side("Answer A."), b=b or side("Answer B."))
-    return BattleResult(battle_id=battle, turn=1, attempt=attempt, sides=sides, **f)
+    return BattleResult(battle_id=battle, turn=turn, attempt=attempt, sides=sides, **f)
 
 
-def stream(redis: Any, outcome: BattleResult) -> None:
+def stream(redis: Any, outcome: BattleResult, sides: str = "ab") -> None:
     """Publish what a worker would while it makes ``outcome``."""
-    for name in ("a", "b"):
+    for name in sides:
         ended: SideResult = getattr(outcome.sides, name)
         channel.publish(redis, outcome.battle_id, [SideStarted(name)], outcome.attempt)
         for word in ended.text.split(" "):
@@ -47,6 +51,12 @@ def types(redis: Any, battle: str) -> list[str]:
     """Types of the log's entries, in order."""
     _, frames = channel.read_log(redis, battle)
     return [msgspec.json.decode(f.raw)["type"] for f in frames]
+
+
+def job(redis: Any) -> BattleJob:
+    """The newest job that was sent to the workers."""
+    args, _, _ = json.loads(base64.b64decode(queued(redis)[-1]["body"]))
+    return jobs.decode_job(args[0])
 
 
 def queued(redis: Any, queue: str = jobs.QUEUE_BATTLES) -> list[dict[str, Any]]:

@@ -35,6 +35,7 @@ ENTRIES = (
     "css/arena.css",
     "css/operator.css",
     "css/katex.css",
+    "css/docs.css",
     "icon.svg",
 )
 _COMPRESSIBLE = {".js", ".css"}

@@ -13,18 +13,36 @@ if TYPE_CHECKING:
 def create_app(settings: WebSettings | None = None) -> APIFlask:
     """The web application. Connects to nothing until the first request.
 
-    Raises CatalogError, ModerationError, TracingMissingError or pydantic.ValidationError when it is told nonsense.
+    Raises CatalogError, ModerationError, TracingMissingError or Misconfigured when it is told nonsense.
     """
     # Imported here, so that the records worker, which needs none of this, does not load it.
-    from web import access, api, bounds, challenge, cli, errors, idempotency, limits, live, metrics, moderation, openai, pages, security, tracking
+    from web import (
+        access,
+        api,
+        bounds,
+        challenge,
+        cli,
+        docs,
+        errors,
+        idempotency,
+        limits,
+        live,
+        metrics,
+        moderation,
+        openai,
+        pages,
+        production,
+        security,
+        tracking,
+    )
     from web.admin import operators
     from web.context import build_arena
     from web.openapi.app import make_app
     from web.queue import Queue, make_celery
-    from web.settings import WebSettings
     from worker.contract import tracing
 
-    settings = settings or WebSettings.from_env()
+    settings = settings or production.load()
+    production.check(settings)
     app = make_app()
     app.extensions["arena"] = arena = build_arena(settings, Queue(make_celery(settings, "web")))
 
@@ -45,6 +63,7 @@ def create_app(settings: WebSettings | None = None) -> APIFlask:
     for blueprint in api.blueprints():
         app.register_blueprint(blueprint)
     app.register_blueprint(pages.pages)
+    app.register_blueprint(docs.bp)
     live.init_app(app, arena, series.lines)
     openai.begin(app)
     cli.init_app(app)

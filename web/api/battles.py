@@ -47,7 +47,7 @@ bp = APIBlueprint("battles", __name__, url_prefix="/api/battles", tag="Battles")
 @bp.input(PromptIn, arg_name="body")
 @bp.output(BattleBegun, status_code=202)
 @problems(EmptyPrompt, PromptTooLong, PromptRefused, SamplingRefused, UnknownContender, SameContender, Busy, NoWorker)
-@problems(ModerationUnavailable)
+@problems(ChallengeNeeded, ModerationUnavailable)
 @access()
 def begin(body: PromptIn) -> dict[str, Any]:
     """Put a prompt before two anonymous models.

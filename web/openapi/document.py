@@ -9,6 +9,7 @@ from typing import Any
 from apiflask import APIFlask
 
 from web import errors
+from web.limits.rules import UNCOUNTED
 from web.openapi import bodies, general
 from web.openapi.catalogue import Known, by_http, every_problem, known
 from web.openapi.declare import Declared, declared
@@ -16,6 +17,12 @@ from web.openapi.examples import example_of
 
 _METHODS = ("get", "post", "put", "patch", "delete")
 _SAFE = ("get",)
+_IDEMPOTENCY = (
+    errors.BadIdempotencyKey,
+    errors.IdempotencyInFlight,
+    errors.IdempotencyMismatch,
+    errors.NotReplayable,
+)
 _REPEATED = (
     errors.BadIdempotencyKey,
     errors.IdempotencyMismatch,
@@ -69,8 +76,9 @@ def _finish(operation: dict[str, Any], method: str, path: str, notes: Declared, 
             _exemplify(content, schemas)
     if notes.cached:
         _revalidated(operation)
-    for status, kinds in sorted(_by_status(_problems(operation, method, notes)).items()):
+    for status, kinds in sorted(_by_status(_problems(operation, method, path, notes)).items()):
         responses[str(status)] = general.refusal(kinds, openai=notes.openai)
+    _say_headers(operation, method, path)
     _say_who(operation, notes)
 
 
@@ -89,10 +97,14 @@ def _exemplify(content: dict[str, Any], schemas: dict[str, Any]) -> None:
         content["example"] = example
 
 
-def _problems(operation: dict[str, Any], method: str, notes: Declared) -> Iterator[Known]:
+def _problems(operation: dict[str, Any], method: str, path: str, notes: Declared) -> Iterator[Known]:
     """What this operation can refuse with: its own problems and those of its kind."""
     yield from map(known, notes.problems)
     yield known(errors.StorageUnavailable)
+    if path not in UNCOUNTED:
+        yield known(errors.RateLimited)
+    if method == "post":
+        yield from map(known, _IDEMPOTENCY)
     places = {p["in"] for p in operation.get("parameters", ())}
     if "path" in places:
         yield by_http(404)
@@ -115,6 +127,7 @@ def _problems(operation: dict[str, Any], method: str, notes: Declared) -> Iterat
         yield known(errors.InvalidBody)
         yield known(errors.BodyTooSlow)
         yield by_http(413)
+        yield known(errors.BodyTooSlow)
 
 
 def _by_status(kinds: Iterable[Known]) -> dict[int, list[Known]]:
@@ -124,6 +137,16 @@ def _by_status(kinds: Iterable[Known]) -> dict[int, list[Known]]:
         if all(k.code != kind.code for k in row):
             row.append(kind)
     return found
+
+
+def _say_headers(operation: dict[str, Any], method: str, path: str) -> None:
+    if method == "post":
+        operation["parameters"].append(general.IDEMPOTENCY_KEY)
+    for status, response in operation["responses"].items():
+        if path not in UNCOUNTED:
+            response["headers"] = response.get("headers", {}) | general.RATE_LIMITS
+        if method == "post" and status[0] == "2":
+            response["headers"] = response.get("headers", {}) | general.header_refs("Idempotency-Replayed")
 
 
 def _say_who(operation: dict[str, Any], notes: Declared) -> None:

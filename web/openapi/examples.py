@@ -35,7 +35,15 @@ def example_of(schema: dict[str, Any], schemas: dict[str, Any], depth: int = 0) 
     if kind == "object" or "properties" in schema:
         if depth > _DEEPEST:
             return {}
-        return {n: example_of(s, schemas, depth + 1) for n, s in schema.get("properties", {}).items()}
+        shown = {n: s for n, s in schema.get("properties", {}).items() if not _left_out(n, s, schema)}
+        return {n: example_of(s, schemas, depth + 1) for n, s in shown.items()}
     if kind == "array":
-        return [] if depth > _DEEPEST else [example_of(schema.get("items", {}), schemas, depth + 1)]
+        item = example_of(schema.get("items", {}), schemas, depth + 1)
+        return [] if depth > _DEEPEST else [item] * max(1, schema.get("minItems", 1))
     return _OF_TYPE.get(kind) if isinstance(kind, str) else None
+
+
+def _left_out(name: str, part: dict[str, Any], schema: dict[str, Any]) -> bool:
+    """An optional field that is null unless it is given, and of which nobody gave an example."""
+    optional = name not in schema.get("required", ()) and {"type": "null"} in part.get("anyOf", ())
+    return optional and not part.get("examples")

@@ -16,7 +16,11 @@ A browser is known by an anonymous session, a signed cookie that the first battl
 `Authorization: Bearer arena_<id>_<secret>`. Both own their battles; what belongs to others is not there (404).
 
 Every refusal is `application/problem+json` (RFC 9457). Decide by `code`, which is stable; `detail` is for people; \
-`field` names what was wrong in the request. Under `/v1` refusals have OpenAI's form.
+`field` names what was wrong in the request. Under `/v1` refusals have OpenAI's form. Any address may also answer \
+`not_found`, `method_not_allowed`, `bad_request`, `headers_too_large` (431), `unknown_host` (421) and `internal` (500).
+
+Every POST takes an `Idempotency-Key`: sent again, the same request is answered again and not done again. Replies tell \
+in `RateLimit-*` how much of the nearest limit is left.
 """
 
 INFO = {
@@ -56,6 +60,20 @@ SECURITY = {
 HEADERS: dict[str, Any] = {
     "Retry-After": {"description": "Seconds after which to try again.", "schema": {"type": "integer", "minimum": 1}},
     "WWW-Authenticate": {"description": "How to say who is asking.", "schema": {"type": "string"}},
+    "RateLimit-Limit": {
+        "description": "How many there may be, of the limit that is nearest.",
+        "schema": {"type": "integer"},
+    },
+    "RateLimit-Remaining": {"description": "How many are left of it.", "schema": {"type": "integer"}},
+    "RateLimit-Reset": {"description": "Seconds until there are more.", "schema": {"type": "integer"}},
+    "RateLimit-Policy": {
+        "description": "All limits that this request counts for, as `most;w=seconds`.",
+        "schema": {"type": "string"},
+    },
+    "Idempotency-Replayed": {
+        "description": "`true`: this request had been answered before, and nothing was done again.",
+        "schema": {"type": "string", "enum": ["true"]},
+    },
     "ETag": {"description": "Of what was answered; send it back as `If-None-Match`.", "schema": {"type": "string"}},
     "Cache-Control": {"description": "How long the answer may be kept.", "schema": {"type": "string"}},
 }
@@ -67,6 +85,21 @@ IF_NONE_MATCH: dict[str, Any] = {
     "description": "The `ETag` of an answer you have.",
     "schema": {"type": "string"},
 }
+
+IDEMPOTENCY_KEY: dict[str, Any] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "Of your choice. The same key with the same request is answered again, and not done again.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 64, "pattern": "^[!-~]+$"},
+    "example": "7f9c2f7e-9a53-4f0e-8f0c-2f6f7b1d6f5a",
+}
+
+EVERYWHERE = ("internal", "method_not_allowed", "not_found", "bad_request", "headers_too_large", "unknown_host")
+"""Codes that any address may answer with, before an endpoint is asked or when one breaks; not said of each."""
+
+ELSEWHERE = ("assets_missing", "bad_handshake", "bad_ticket")
+"""Codes of what is no endpoint: pages, and the websocket before it is one."""
 
 PROBLEM: dict[str, Any] = {
     "type": "object",
@@ -139,3 +172,7 @@ def _example(kind: Known, openai: bool) -> dict[str, Any]:
         "code": kind.code,
         "detail": kind.title,
     }
+
+
+RATE_LIMITS = header_refs("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "RateLimit-Policy")
+"""Replies tell of the nearest limit, as long as any limit is on."""

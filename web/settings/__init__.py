@@ -15,14 +15,24 @@ from typing import Annotated
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
+from web.settings.batches import BatchSettings
 from web.settings.conversation import ConversationSettings
 from web.settings.limits import LimitSettings
 from web.settings.openai import OpenaiSettings
 from web.settings.operating import OperatingSettings
 from web.settings.privacy import PrivacySettings
+from web.settings.sampling import SamplingSettings
 
 
-class WebSettings(ConversationSettings, LimitSettings, OpenaiSettings, OperatingSettings, PrivacySettings):
+class WebSettings(
+    BatchSettings,
+    ConversationSettings,
+    LimitSettings,
+    OpenaiSettings,
+    OperatingSettings,
+    PrivacySettings,
+    SamplingSettings,
+):
     """Every variable is prefixed ``ARENA_``; seconds unless the name says otherwise."""
 
     model_config = SettingsConfigDict(env_prefix="ARENA_", frozen=True, extra="ignore", env_ignore_empty=True)

@@ -84,6 +84,6 @@ def post_worker_init(worker):
 
 def worker_exit(server, worker):
     """Sockets are no requests, so gunicorn does not wait for them: give the last ones time to hear the goodbye."""
-    live = getattr(worker.wsgi, "extensions", {}).get("arena_live")
+    live = getattr(getattr(worker, "wsgi", None), "extensions", {}).get("arena_live")
     if live is not None:
         live.wait_empty(2.0)

@@ -30,6 +30,7 @@ from web.context import arena
 from web.errors import ChallengeNeeded
 from web.live.visitor import household
 from web.models import Battle
+from web.production import Misconfigured
 from web.security import client_address, current_owner
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Guard(Protocol):
         """Whether this answer, at most :data:`LONGEST_ANSWER` characters, opens a battle. It may ask a service."""
 
 
-class ChallengeError(ValueError):
+class ChallengeError(Misconfigured):
     """The settings name no usable guard."""
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from gunicorn import glogging
 
-from web.settings import WebSettings
+from web.production import Misconfigured, load
 from worker.contract import logs
 
 
@@ -16,7 +16,10 @@ class Logger(glogging.Logger):  # type: ignore[misc]
 
     def setup(self, cfg: Any) -> None:
         super().setup(cfg)
-        settings = WebSettings.from_env()
+        try:
+            settings = load()
+        except Misconfigured as error:
+            raise SystemExit(f"Error: {error.format_message()}") from None
         logs.install(settings.log_format, settings.log_level)
         self.error_log.handlers.clear()
         self.error_log.propagate = True

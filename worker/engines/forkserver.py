@@ -30,6 +30,10 @@ WORKER = "ARENA_ENGINE_WORKER"
 _EXEC_ONLY = ("LD_PRELOAD", "GLIBC_TUNABLES", "OMP_NUM_THREADS")
 """What a process reads of its environment only when it begins; a change asks for another server."""
 
+GIVES_WAY = 5
+"""Niceness of an engine that computes on the CPU: it takes every core for a whole answer, and who carries prompts to it
+and tokens from it needs one for a moment."""
+
 
 class _ForkedEngine(OwnedProcess, context.ForkServerProcess):
     """An engine process forked from the server."""
@@ -55,6 +59,8 @@ _context: context.BaseContext | None = None
 def begin(kind: str, architectures: Sequence[str]) -> None:
     """Let the server start importing what engines on ``kind`` (``cpu``, ``gpu``) need; returns at once."""
     with _lock:
+        for made in (_ForkedEngine, _SpawnedEngine):
+            made.niceness = GIVES_WAY if kind == "cpu" else 0
         if _possible() and _began is None:
             os.environ[NAMES] = ",".join([kind, *architectures])
             os.environ[WORKER] = str(os.getpid())

@@ -58,16 +58,21 @@ def _leave() -> None:
 class OwnedProcess(BaseProcess):
     """A process of ``multiprocessing`` that ends with the process that made it, and has its environment.
 
-    The environment matters under a forkserver, whose own is older than what vLLM has set since.
+    The environment matters under a forkserver, whose own is older than what vLLM has set since. ``niceness``: how far
+    it gives way to other processes; set on a subclass, before it is made.
     """
+
+    niceness = 0
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._owner = strays.identity(os.getpid())
         self._environment = dict(os.environ)
+        self._niceness = type(self).niceness
 
     def run(self) -> None:
         os.environ.update(self._environment)
+        os.nice(self._niceness)
         leave_with(self._owner)
         try:
             super().run()

@@ -18,7 +18,9 @@ SCRIPT = """
 import logging, os, sys
 from worker.engines import forkserver
 
-def child(): print("child", os.environ["SET_LATER"], os.getppid() == int(sys.argv[1]), flush=True)
+def child():
+    gives_way = os.nice(0) == min(19, int(os.environ["NICENESS"]) + forkserver.GIVES_WAY)
+    print("child", os.environ["SET_LATER"], os.getppid() == int(sys.argv[1]), gives_way, flush=True)
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, stream=sys.stdout)
@@ -28,6 +30,7 @@ if __name__ == "__main__":
     context = forkserver.engine_context()
     assert context is forkserver.engine_context()
     os.environ["SET_LATER"] = "later"
+    os.environ["NICENESS"] = str(os.nice(0))
     sys.argv.append(str(os.getpid()))
     process = context.Process(target=child)
     process.start()
@@ -53,7 +56,7 @@ def said(tmp_path: Path, report: str | None, after: str = "") -> str:
 
 def test_a_good_report_means_forks_with_the_workers_environment_of_now(tmp_path: Path) -> None:
     out = said(tmp_path, f"report = {GOOD}")
-    assert "child later False" in out, "its parent is the server"
+    assert "child later False True" in out, "its parent is the server"
     assert "forkserver that has imported vLLM" in out
 
 
@@ -72,7 +75,7 @@ def test_otherwise_engines_are_spawned_and_the_log_says_why(tmp_path: Path, repo
     out = said(tmp_path, report)
     assert "engine processes are spawned, which takes longer: " in out
     assert reason in out
-    assert "child later True" in out, "its parent is the worker"
+    assert "child later True True" in out, "its parent is the worker"
 
 
 def test_what_could_not_be_imported_beforehand_is_only_told(tmp_path: Path) -> None:

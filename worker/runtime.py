@@ -44,6 +44,8 @@ from worker.settings import WorkerSettings
 log = logging.getLogger(__name__)
 
 REPORT_S = 2.0
+REPORT_PAUSE_S = 0.1
+"""Changes closer together than this share a report: reckoning every pair's outlook takes the streams' time."""
 TELL_AFTER_S = 0.5
 ON_LOOP_LIMIT_S = 3.0
 """Celery's main loop waits this long at most for a command's quick work."""
@@ -325,8 +327,9 @@ class Runtime:
                 await residency.report(self._redis, report)
             except (RedisConnectionError, RedisTimeoutError):
                 log.warning("cannot report to Redis; trying again")
+            await asyncio.sleep(REPORT_PAUSE_S)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(REPORT_S):
+                async with asyncio.timeout(REPORT_S - REPORT_PAUSE_S):
                     await self._changed.wait()
 
 

@@ -55,18 +55,40 @@ def owned(session: Session, battle_id: str, owner: str | None) -> Battle:
 
 
 def current(db: Any, redis: Any, catalog: Catalog, battle_id: str) -> Current:
-    """Database first, then log: what happens in between is in the log, and told again by the events after ``seq``."""
-    stored, created_at = db.read(lambda s: _stored(s, catalog, battle_id))
+    """Database first, then log: what happens in between is in the log, and told again by the events after ``seq``.
+
+    Of a battle that is under way and whose log is whole, the log alone tells everything.
+    """
+    state, created_at = db.read(lambda s: _head(s, battle_id))
+    epoch, frames = channel.read_log(redis, battle_id)
+    if state not in _FINAL and _whole(frames):
+        return Current(fold_all(frame.event for frame in frames), epoch or "", frames[-1].seq, created_at)
+    stored = db.read(lambda s: _stored(s, catalog, battle_id))
     epoch, frames = channel.read_log(redis, battle_id)
     view = _merged(stored, frames)
     return Current(view, epoch or "", frames[-1].seq if frames else 0, created_at)
 
 
-def _stored(session: Session, catalog: Catalog, battle_id: str) -> tuple[BattleView, str]:
+def _head(session: Session, battle_id: str) -> tuple[str, str]:
     battle = session.get(Battle, battle_id)
     if battle is None or battle.deleted_at is not None:
         raise UnknownBattle()
-    return stored_view(session, catalog, battle), battle.created_at.isoformat()
+    return battle.state, battle.created_at.isoformat()
+
+
+def _stored(session: Session, catalog: Catalog, battle_id: str) -> BattleView:
+    battle = session.get(Battle, battle_id)
+    if battle is None or battle.deleted_at is not None:
+        raise UnknownBattle()
+    return stored_view(session, catalog, battle)
+
+
+def _whole(frames: Sequence[Frame]) -> bool:
+    """Whether the log still begins where the battle began."""
+    if not frames or frames[0].seq != 1:
+        return False
+    first = frames[0].event
+    return isinstance(first, TurnStarted) and first.turn == 1
 
 
 def stored_view(session: Session, catalog: Catalog, battle: Battle) -> BattleView:

@@ -10,7 +10,7 @@ from flask import Flask
 from web.admin.cli import keys
 from web.context import Arena
 from web.migrate import is_current, newest_revision, upgrade
-from web.retention import purge
+from web.retention import age_limit, purge
 
 
 def init_app(app: Flask) -> None:
@@ -31,7 +31,7 @@ def init_app(app: Flask) -> None:
     def purge_now(days: float | None) -> None:
         """Delete texts that are older than ARENA_RETAIN_TEXT_DAYS, now. Votes stay."""
         arena = cast(Arena, app.extensions["arena"])
-        limit = arena.settings.retain_text_days if days is None else days
+        limit = age_limit(arena.settings) if days is None else days
         if limit is None:
             raise click.ClickException("say how old texts may become: set ARENA_RETAIN_TEXT_DAYS, or give --days")
         click.echo(f"deleted: {purge(arena, limit)}")

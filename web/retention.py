@@ -14,12 +14,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from redis.exceptions import RedisError
-from sqlalchemy import delete, select, tuple_, update
+from sqlalchemy import String, cast, delete, select, tuple_, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from web.context import Arena
 from web.models import Batch, BatchItem, Battle, Turn, Vote, Words, now
+from web.settings import WebSettings
 from worker.contract import channel
 
 log = logging.getLogger(__name__)
@@ -52,6 +53,7 @@ def purge(arena: Arena, days: float, at: datetime | None = None) -> Purged:
     """
     before = (at or now()) - timedelta(days=days)
     turns = sum(_turns(arena, before))
+    sum(_in_steps(arena, lambda s: _stops(s, before)))
     comments = sum(_in_steps(arena, lambda s: _comments(s, before)))
     prompts = sum(_in_steps(arena, lambda s: _prompts(s, before)))
     if turns or comments or prompts:
@@ -85,6 +87,19 @@ def _texts(session: Session, before: datetime) -> Sequence[Any]:
     if found:
         session.execute(delete(Words).where(tuple_(Words.battle_id, Words.turn).in_(found)))
     return found
+
+
+def _stops(session: Session, before: datetime) -> int:
+    """Stop strings are the asker's words too; the other sampling parameters stay."""
+    old = (
+        select(Battle)
+        .where(Battle.created_at < before, Battle.state.in_(_OVER), cast(Battle.sampling, String).like('%"stop"%'))
+        .limit(AT_ONCE)
+    )
+    found = list(session.scalars(old))
+    for battle in found:
+        battle.sampling = {k: v for k, v in (battle.sampling or {}).items() if k != "stop"} or None
+    return len(found)
 
 
 def _comments(session: Session, before: datetime) -> int:
@@ -122,9 +137,14 @@ def _empty_log(arena: Arena) -> None:
 # ── every night ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def age_limit(settings: WebSettings) -> float | None:
+    """Days after which what people wrote goes. An arena that stores no texts clears away what is left."""
+    return 1.0 if settings.retain_text_days is None and settings.store_text == "never" else settings.retain_text_days
+
+
 def due(arena: Arena, at: datetime | None = None) -> bool:
     """Whether texts have an age limit and tonight's purge has not been. Raises RedisError."""
-    if arena.settings.retain_text_days is None:
+    if age_limit(arena.settings) is None:
         return False
     done = arena.redis.get(DONE_KEY)
     return done is None or float(done) < last_night(at or now(), arena.settings.purge_hour).timestamp()
@@ -138,7 +158,7 @@ def last_night(at: datetime, hour: int) -> datetime:
 
 def purge_if_due(arena: Arena) -> Purged | None:
     """Tonight's purge, unless another records worker does it; None when there was none to do. Raises as purge does."""
-    days = arena.settings.retain_text_days
+    days = age_limit(arena.settings)
     if days is None or not due(arena) or not arena.redis.set(LEADER_KEY, b"1", nx=True, ex=LEADER_S):
         return None
     try:

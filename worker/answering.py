@@ -17,6 +17,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequ
 from typing import Any
 
 from worker.answer import DIED, INTERNAL, OVERFLOW, PREEMPTED
+from worker.contract import logs, tracing
 from worker.contract.events import SIDES, Failure, Side
 from worker.contract.jobs import BattleJob, SideJob
 from worker.engines import Piece
@@ -162,7 +163,7 @@ class Answering:
 
     async def _answer_under(self, lease: Lease, sides: Sequence[Side]) -> None:
         contenders = {s: lease.contenders[self._side(s).model] for s in sides}
-        answering = asyncio.create_task(all_of(*(self._generate(s, contenders[s]) for s in sides)))
+        answering = asyncio.create_task(all_of(*(self._one(s, contenders[s]) for s in sides)))
         preempted = asyncio.create_task(lease.preempted.wait())
         dead = False
         try:
@@ -185,6 +186,10 @@ class Answering:
         return [s for s in sides if s in self._showing.unfinished]
 
     # ── one side ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _one(self, side: Side, contender: Contender) -> None:
+        with logs.bound(side=side), tracing.span("answer", side=side, attempt=self._showing.attempt):
+            await self._generate(side, contender)
 
     async def _generate(self, side: Side, contender: Contender) -> None:
         """Raises Interrupted when the engine died and the side may be answered again; other failures are its ending."""

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from worker.answer import DIED, TOO_LATE, TOO_OFTEN, UNAVAILABLE, overloaded
 from worker.answering import Answering, Interrupted, Tries, all_of
-from worker.contract import channel
+from worker.contract import channel, logs
 from worker.contract.events import CancelledBy, Failure
 from worker.contract.jobs import BattleJob, BattleResult, SideResults, read_result
 from worker.errors import Overloaded, Refused
@@ -96,6 +96,7 @@ class Battle:
         """
         try:
             await self._showing.claim()
+            logs.bind(attempt=self._showing.attempt)
         except channel.Answered as before:
             return read_result(before.result)
         result = await self._answered()
@@ -153,6 +154,7 @@ class Battle:
                     await self._showing.end_now(lost.failure)
                     return
                 await self._showing.restart()
+                logs.bind(attempt=self._showing.attempt)
             except Refused as error:
                 log.warning("battle %s: %s", self.job.battle_id, error)
                 await self._showing.end_now(self._why(error))

@@ -20,7 +20,8 @@ from worker.contract import audit
 from worker.contract.audit import AuditEntry
 
 _CURSOR = re.compile(r"(\d{1,18})\.(\d{1,18}-\d{1,18})?")
-_NEWEST = 2**62
+_NEWEST = 2**31
+"""Above every line's id."""
 
 
 def note(session: Session, by: Key | str, action: str, target: str, reason: str = "") -> None:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import or_, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
-from web.models import ModelState, Quarantine, now
+from web.models import AuditLine, ModelState, Quarantine, RatingSnapshot, now
 
 FLAGGED = "flagged"
 QUARANTINED = "quarantined"
@@ -34,3 +34,11 @@ def reasons_against(session: Session, owner: str) -> list[str]:
     """
     apart = session.scalar(select(Quarantine.owner).where(Quarantine.owner == owner, Quarantine.released_at.is_(None)))
     return [] if apart is None else [QUARANTINED]
+
+
+def ruled_since_newest_fit(session: Session) -> bool:
+    """Whether votes were ruled about since the newest board was made: as many may count as before, and be others."""
+    made = session.scalar(select(RatingSnapshot.created_at).order_by(RatingSnapshot.id.desc()).limit(1))
+    about = or_(AuditLine.action.like("vote.%"), AuditLine.action.like("session.%"))
+    ruled = session.scalar(select(func.max(AuditLine.at)).where(about))
+    return ruled is not None and (made is None or ruled > made)

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from web import counts
 from web.arena import pairs
+from web.arena.excluded import ruled_since_newest_fit
 from web.arena.transcript import good_turns, keep_text
 from web.context import Arena
 from web.models import Answer, Battle, Turn, Words, now
@@ -105,7 +106,7 @@ class Records:
         prior = self.arena.settings.rating_prior
         db = self.arena.db
         seen, known, counts = db.read(lambda s: (board.extent(s), board.newest_extent(s), board.read_counts(s)))
-        if seen == known:
+        if seen == known and not db.read(ruled_since_newest_fit):
             return False
         met = db.read(pairs.tally)
         rows = board.standings(counts, prior)

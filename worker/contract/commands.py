@@ -2,11 +2,11 @@
 
 ======================  ============================================================================================
 ``arena:commands:<worker>``  list of ids, read by that worker alone
-``arena:command:<id>``       the request; it expires at its deadline by the server's clock; whoever takes it deletes it
+``arena:command:<id>``       the request; whoever takes it deletes it, be it the worker or who asked and waited enough
 ``arena:answer:<id>``        list of the one answer
 ======================  ============================================================================================
 
-So a command is carried out in time or never: a worker that comes too late finds nothing, and whoever asked learns from
+So a command is carried out in time or never: a worker that comes too late finds nothing, and whoever asked knows from
 :func:`withdraw` whether it was taken. A command's name and fields are those of ``celery -A worker inspect|control``.
 To cancel a battle needs none: its flag (``channel.request_cancel``) reaches whoever has it, now or later.
 """
@@ -21,6 +21,8 @@ import msgspec
 ANSWER_S = 5.0
 """How long an answer is waited for, at most."""
 _KEPT_S = 60
+_ABANDONED_S = 5.0
+"""How much longer than its answer is waited for a request may lie there, should who asked die before taking it back."""
 
 
 class _Command(msgspec.Struct, frozen=True, tag_field="command", forbid_unknown_fields=True):
@@ -162,10 +164,10 @@ def _answer(id: str) -> str:  # noqa: A002
 
 
 def send(redis: Any, worker: str, request: Request, limit_s: float = ANSWER_S) -> str:
-    """Put a request before a worker, which has ``limit_s`` to take it; returns its id. Sync client."""
+    """Put a request before a worker; returns its id, to be withdrawn unless answered in ``limit_s``. Sync client."""
     made = secrets.token_hex(8)
     with redis.pipeline(transaction=True) as pipe:
-        pipe.set(_request(made), msgspec.json.encode(request), px=max(1, int(limit_s * 1000)))
+        pipe.set(_request(made), msgspec.json.encode(request), px=int((limit_s + _ABANDONED_S) * 1000))
         pipe.rpush(_inbox(worker), made)
         pipe.expire(_inbox(worker), _KEPT_S)
         pipe.execute()

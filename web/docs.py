@@ -36,6 +36,12 @@ def worded(text: str) -> Markup:
     return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped before
 
 
+@bp.app_template_filter("slashed")
+def slashed(path: str) -> Markup:
+    """A path that may be broken after its slashes."""
+    return Markup(str(escape(path)).replace("/", "/<wbr>"))  # noqa: S704 - escaped before
+
+
 @bp.app_template_filter("paragraphs")
 def paragraphs(text: str) -> list[str]:
     """Text at its blank lines."""

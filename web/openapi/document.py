@@ -59,7 +59,9 @@ def _views(app: APIFlask) -> Iterator[tuple[str, str, Callable[..., Any]]]:
 
 
 def _finish(operation: dict[str, Any], method: str, path: str, notes: Declared, schemas: dict[str, Any]) -> None:
-    operation["summary"] = operation.get("summary", "").rstrip(".")
+    operation["summary"] = operation.get("summary", "").rstrip(".").replace("``", "`")
+    if "description" in operation:
+        operation["description"] = operation["description"].replace("``", "`")
     if notes.body is not None:
         operation["requestBody"] = bodies.request(notes.body, schemas)
     if "requestBody" in operation:

@@ -204,21 +204,15 @@ def _bounds(schema: dict[str, Any]) -> str:
 
 
 def _curl(method: str, path: str, found: dict[str, Any], base: str) -> str:
-    words = ["curl", "-sS"]
-    if method != "get":
-        words += ["-X", method.upper()]
-    words.append(base + path)
+    words = ["curl -sS" if method == "get" else f"curl -sS -X {method.upper()}"]
+    words[0] += f" {shlex.quote(base + path)}"
     security = found.get("security", [])
     if security and {} not in security:
-        words += ["-H", "Authorization: Bearer $ARENA_KEY"]
+        words.append('-H "Authorization: Bearer $ARENA_KEY"')
     elif {"session": []} in security:
-        words += ["-b", "cookies", "-c", "cookies"]
+        words.append("-b cookies -c cookies")
     content = found.get("requestBody", {}).get("content", {})
     if "application/json" in content:
-        words += ["-H", "Content-Type: application/json"]
-        words += ["-d", json.dumps(content["application/json"].get("example", {}), ensure_ascii=False)]
-    return " ".join(_quoted(word) for word in words)
-
-
-def _quoted(word: str) -> str:
-    return f'"{word}"' if "$ARENA_KEY" in word else shlex.quote(word)
+        body = json.dumps(content["application/json"].get("example", {}), ensure_ascii=False)
+        words += ["-H 'Content-Type: application/json'", f"-d {shlex.quote(body)}"]
+    return " \\\n  ".join(words)

@@ -34,6 +34,7 @@ from web.errors import (
     UnknownBattle,
     UnknownContender,
 )
+from web.limits.open_battles import within_limit
 from web.live.socket import PATH
 from web.metrics import metrics
 from web.openapi import access, problems
@@ -55,7 +56,9 @@ def begin(body: PromptIn) -> dict[str, Any]:
     The answers stream over the websocket at ``ws`` (subprotocol ``arena.v1``); names are told after the vote.
     """
     chosen = body.sampling.model_dump(exclude_none=True) if body.sampling else None
-    begun = battles.begin(arena(), ensure_owner(), body.prompt, sampling=chosen, models=body.models)
+    owner = ensure_owner()
+    room = within_limit(owner)
+    begun = battles.begin(arena(), owner, body.prompt, sampling=chosen, models=body.models, also=room)
     metrics().begun()
     logs.bind(battle=begun.id)
     return {"id": begun.id, "state": begun.state, "ws": PATH, "url": f"/battles/{begun.id}"}
@@ -133,7 +136,8 @@ def ask(battle_id: str, body: TurnIn) -> dict[str, Any]:
     be voted, and a shorter prompt may follow. At most ``ARENA_MAX_TURNS`` turns, and ``ARENA_CONVERSATION_MAX_CHARS``
     characters of all prompts together.
     """
-    begun = turns.ask(arena(), current_owner(), battle_id, body.prompt)
+    owner = current_owner()
+    begun = turns.ask(arena(), owner, battle_id, body.prompt, also=within_limit(owner))
     metrics().begun()
     return _begun(begun)
 
@@ -149,7 +153,8 @@ def retry(battle_id: str, body: RetryIn) -> dict[str, Any]:
     Both sides, or only the ``side`` that failed where the other one ended well: that answer stands. What the sides
     tried again had said is gone. At most ``ARENA_MAX_RETRIES`` times a turn.
     """
-    begun = turns.retry(arena(), current_owner(), battle_id, body.side)
+    owner = current_owner()
+    begun = turns.retry(arena(), owner, battle_id, body.side, also=within_limit(owner))
     metrics().begun()
     return _begun(begun)
 

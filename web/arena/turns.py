@@ -9,7 +9,7 @@ an earlier one ended well) the battle can be voted as it was before it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
@@ -41,7 +41,11 @@ from worker.contract.events import SIDES, Side
 from worker.contract.jobs import ended_well
 
 
-def ask(arena: Arena, owner: str | None, battle_id: str, prompt: str) -> Begun:
+Also = Callable[[Session, str], None]
+"""Run with the battle's id in the transaction that puts a turn in line; what it raises undoes both."""
+
+
+def ask(arena: Arena, owner: str | None, battle_id: str, prompt: str, *, also: Also | None = None) -> Begun:
     """Put one more prompt before the same pair; each side is told the earlier turns with its own answers.
 
     Raises UnknownBattle, TurnRunning, ConversationOver, NotContinuable, TurnLimit, ConversationTooLong, TextsGone, and
@@ -51,12 +55,21 @@ def ask(arena: Arena, owner: str | None, battle_id: str, prompt: str) -> Begun:
     screen(arena.settings, prompt)
     attempts = _admitted(arena, owner, battle_id)
     live = said_live(arena.redis, arena.settings, battle_id)
-    asked = arena.db.write(lambda s: _next_turn(s, arena.settings, owner, battle_id, prompt, attempts, live))
+
+    def store(session: Session) -> Asked:
+        asked = _next_turn(session, arena.settings, owner, battle_id, prompt, attempts, live)
+        if also is not None:
+            also(session, battle_id)
+        return asked
+
+    asked = arena.db.write(store)
     line_up(arena, asked)
     return Begun(battle_id, turn=asked.turn)
 
 
-def retry(arena: Arena, owner: str | None, battle_id: str, side: Side | None = None) -> Begun:
+def retry(
+    arena: Arena, owner: str | None, battle_id: str, side: Side | None = None, *, also: Also | None = None
+) -> Begun:
     """Answer the newest turn once more: both sides, or only the ``side`` that failed where the other one stands.
 
     A side that did not fail is never tried alone: how long it takes would tell which model it is. Raises UnknownBattle,
@@ -64,7 +77,14 @@ def retry(arena: Arena, owner: str | None, battle_id: str, side: Side | None = N
     """
     attempts = _admitted(arena, owner, battle_id)
     live = said_live(arena.redis, arena.settings, battle_id)
-    asked = arena.db.write(lambda s: _again(s, arena.settings, owner, battle_id, side, attempts, live))
+
+    def store(session: Session) -> Asked:
+        asked = _again(session, arena.settings, owner, battle_id, side, attempts, live)
+        if also is not None:
+            also(session, battle_id)
+        return asked
+
+    asked = arena.db.write(store)
     line_up(arena, asked)
     return Begun(battle_id, turn=asked.turn, retry=asked.retry)
 

@@ -8,7 +8,7 @@ import sys
 
 from ops.bench.report import render
 
-BENCHES = ("load", "coresident", "contention", "throughput", "chaos", "overhead", "sockets", "ratings")
+BENCHES = ("load", "coresident", "contention", "throughput", "chaos", "overhead", "sockets", "ratings", "sampling")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -81,7 +81,7 @@ class Outcome:
 def arrivals(world: World, battles: int, utilisation: float, seed: int) -> list[Battle]:
     """Poisson arrivals, pairs uniform. The same seed draws the same battles at every utilisation, only closer."""
     dice = Random(seed)  # noqa: S311 - a simulation
-    pairs = [frozenset(p) for p in combinations(_names(world), 2)]
+    pairs = [frozenset(p) for p in combinations(names(world), 2)]
     now, found = 0.0, []
     for n in range(battles):
         now += dice.expovariate(1.0) / (utilisation * world.full_rate)
@@ -91,23 +91,25 @@ def arrivals(world: World, battles: int, utilisation: float, seed: int) -> list[
 
 def simulate(world: World, battles: Sequence[Battle], decide: Decide) -> Outcome:
     """Until every battle has ended or was refused. Raises AssertionError when ``decide`` breaks the world's rules."""
-    return _Run(world, battles, decide).run()
+    return Run(world, battles, decide).run()
 
 
-def _names(world: World) -> list[str]:
+def names(world: World) -> list[str]:
+    if world.models > 26:
+        return [f"m{n:03}" for n in range(world.models)]
     return [chr(ord("a") + n) for n in range(world.models)]
 
 
-class _Run:
+class Run:
     """One contender's day. ``out`` is complete when ``run`` returns."""
 
     def __init__(self, world: World, battles: Sequence[Battle], decide: Decide) -> None:
         costs = Costs(load_s=world.load_s, unload_s=world.unload_s)
-        up = _names(world)[: world.fit]
+        up = names(world)[: world.fit]
         self.world, self.decide, self.out = world, decide, Outcome()
         self.engines = {
             m: EngineView(m, EngineState.READY if m in up else EngineState.COLD, seats=world.seats, costs=costs)
-            for m in _names(world)
+            for m in names(world)
         }
         self.battles = {b.id: b for b in battles}
         self.waiting: dict[str, Waiter] = {}
@@ -134,7 +136,7 @@ class _Run:
                 assert self.now - last < FOREVER_S, f"{len(self.waiting)} battles are never served"
                 self._at(self.now + TICK_S, lambda: None)
         self.out.seconds = last - first
-        self.out.bound_s = line.bound_s(self._state(), _names(self.world)[:2], self.world.rules)
+        self.out.bound_s = line.bound_s(self._state(), names(self.world)[:2], self.world.rules)
         return self.out
 
     def _at(self, when: float, happen: Callable[[], None]) -> None:
@@ -165,8 +167,7 @@ class _Run:
         """Decide once and carry it out; False when nothing came of it."""
         decided = self.decide(self._state(), list(self.waiting.values()), self.now)
         for refusal in decided.refuse:
-            del self.waiting[refusal.job]
-            self.out.refused += 1
+            self._refuse(refusal.job)
         for job, waiter in self.waiting.items():
             if not waiter.admitted:
                 self.waiting[job] = replace(waiter, admitted=True)
@@ -191,6 +192,10 @@ class _Run:
         self.out.waits.append(self.now - waiter.since)
         self.running[job] = self.now
         self._at(self.now + self.battles[job].answer_s, partial(self._end, job))
+
+    def _refuse(self, job: str) -> None:
+        del self.waiting[job]
+        self.out.refused += 1
 
     def _drain(self, decided: Plan) -> bool:
         changed = False

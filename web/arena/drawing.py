@@ -77,6 +77,7 @@ def draw_pair(
         known.votes,
         known.drawn,
         known.round,
+        known.rounds,
         _seen(arena, owner) if owner is not None and isinstance(policy, ResidencyAware) else frozenset(),
     )
     return Drawn(policy.distribution(situation).draw(dice, policy.version), policy, situation)

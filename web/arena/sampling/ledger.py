@@ -18,7 +18,7 @@ from web.arena.sampling.situation import PairVotes
 from worker.contract.residency import pair_key
 
 ROUND = "arena:sampling:round"
-"""Hash: battles drawn by pair; :data:`_NAME` is the round's."""
+"""Hash: battles drawn by pair; under :data:`_NAME` the round's name, which begins with how many are over."""
 VOTES = "arena:sampling:votes"
 """JSON: ``{pair: [games, variance]}`` as of the newest leaderboard."""
 FAILURES = "arena:sampling:failures"
@@ -40,6 +40,7 @@ class Ledger:
     """What was read at one draw."""
 
     round: str = ""
+    rounds: int = 0
     drawn: dict[str, int] = field(default_factory=dict)
     votes: dict[str, PairVotes] = field(default_factory=dict)
     failures: dict[str, Failures] = field(default_factory=dict)
@@ -55,9 +56,10 @@ def read(redis: Any, *, drawn: bool, votes: bool) -> Ledger:
             pipe.get(VOTES)
         failures, *rest = pipe.execute()
     counts = dict(rest.pop(0)) if drawn else {}
-    name = counts.pop(_NAME, b"")
+    name = counts.pop(_NAME, b"").decode()
     return Ledger(
-        name.decode(),
+        name,
+        int(name.partition(".")[0] or 0),
         {k.decode(): int(v) for k, v in counts.items()},
         _votes(rest.pop(0)) if votes else {},
         {k.decode(): _failures(v) for k, v in failures.items()},
@@ -81,7 +83,8 @@ def count(redis: Any, one: str, other: str, by: int = 1) -> None:
 
 def next_round(redis: Any, over: str) -> None:
     """Begin anew, unless somebody has since the round named ``over`` was read. Raises RedisError."""
-    redis.register_script(_NEXT)(keys=[ROUND], args=[over, secrets.token_hex(4)])
+    following = int(over.partition(".")[0] or 0) + 1
+    redis.register_script(_NEXT)(keys=[ROUND], args=[over, f"{following}.{secrets.token_hex(4)}"])
 
 
 def keep_votes(redis: Any, votes: Mapping[str, PairVotes]) -> None:

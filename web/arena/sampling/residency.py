@@ -3,8 +3,9 @@
 Switching engines is what makes people wait, so a pair that is in memory should go on for a while. Left at that, pairs
 that happen to be cheap would meet more often, and where tastes are not transitive the ranking would lean their way.
 So draws come in *rounds*: in each every pair has a quota, ``stay`` battles on average, in proportion to the base
-policy. While a pair in memory has some of its quota left it goes on; when it has none, memory moves to the pair that
-could start soonest and has some. A round is over when every quota is used.
+policy; the first rounds are shorter, so that a young board soon knows a little of everybody. While a pair in memory has
+some of its quota left it goes on; when it has none, memory moves to the pair that could start soonest and has some. A
+round is over when every quota is used.
 
 At every draw a share ``floor`` is the base policy's: nobody can rule any pair out, and every stored probability is
 that of the mixture, exact and above 0. Who has just had a favoured pair, names and all, is drawn from the base policy
@@ -28,13 +29,15 @@ LOAD_S, WAKE_S = 15.0, 2.0
 ALIKE_S = 0.5
 """Waits that differ by less are the same."""
 _NEVER_S = 1e6
+_FIRST = 5.0
+"""Battles of a pair, on average, in the first round; each round is twice as long as the one before, up to ``stay``."""
 _LEAST = 0.5
 """A pair with less of its quota left than this has had it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ResidencyAware:
-    """``stay``: battles of a pair on average before memory moves on; 0: no rounds, and what is in memory just goes on.
+    """``stay``: battles of a pair on average before memory moves on; 0: no rounds, what is in memory just goes on.
 
     ``floor``: the share of battles that ``base`` draws.
     """
@@ -63,7 +66,8 @@ class ResidencyAware:
 
     def _quota(self, now: Situation, base: PairDistribution | None = None) -> Floats:
         p = (base or self.base.distribution(now)).p
-        return np.maximum(self.stay * len(p) * p, 1.0)
+        stay = min(self.stay, _FIRST * 2.0 ** min(now.rounds, 60))
+        return np.maximum(stay * len(p) * p, 1.0)
 
     def _left(self, now: Situation, base: PairDistribution) -> Floats:
         """Battles each pair still has in this round. If all have had theirs, nobody has begun the next round yet."""

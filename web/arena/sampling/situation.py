@@ -40,6 +40,8 @@ class Situation:
     """Battles of each pair in this round; see :mod:`web.arena.sampling.residency`."""
     round: str = ""
     """The round's name: shuffles what would else be in the order of names."""
+    rounds: int = 0
+    """How many rounds are over."""
     seen: frozenset[str] = frozenset()
     """Pairs the asker has lately had."""
 

@@ -43,6 +43,7 @@ def situations(draw: st.DrawFn) -> Situation:
         draw(st.dictionaries(st.sampled_from(keys), votes)),
         draw(st.dictionaries(st.sampled_from(keys), st.integers(-3, 200))),
         draw(st.text("xyz", max_size=3)),
+        draw(st.integers(0, 2000)),
         draw(st.frozensets(st.sampled_from(keys), max_size=4)),
     )
 

@@ -24,7 +24,7 @@ def report(*ready: str, **fields: Any) -> Residency:
 
 
 def situation(*ready: str, models: tuple[str, ...] = MODELS, **known: Any) -> Situation:
-    return Situation(models, known.pop("reports", None) or (report(*ready),), **known)
+    return Situation(models, known.pop("reports", None) or (report(*ready),), **{"rounds": 9, **known})
 
 
 POLICY = ResidencyAware(Uniform(), FLOOR, stay=10)
@@ -112,6 +112,19 @@ def test_a_round_is_over_when_every_pair_that_can_meet_has_had_its_quota() -> No
     assert favoured(situation("a", "b", drawn=full)) == {pair_key("a", "b")}, "nobody has begun the next round yet"
 
 
+def test_the_first_rounds_are_shorter() -> None:
+    policy = ResidencyAware(Uniform(), FLOOR, stay=18)
+
+    def is_over(rounds: int, each: int) -> bool:
+        return policy.is_over(
+            situation("a", "b", rounds=rounds, drawn={pair_key(*p): each for p in combinations(MODELS, 2)})
+        )
+
+    for rounds, quota in ((0, 5), (1, 10), (2, 18), (3, 18), (999, 18)):
+        assert is_over(rounds, quota)
+        assert not is_over(rounds, quota - 1)
+
+
 def test_without_rounds_what_is_in_memory_just_goes_on() -> None:
     endless = ResidencyAware(Uniform(), FLOOR, stay=0)
     now = situation("a", "b", drawn={pair_key("a", "b"): 10_000})
@@ -133,7 +146,7 @@ def test_over_rounds_pairs_meet_in_the_proportions_of_the_base(base: Uniform | W
         switches += len(up - set(now.reports[0].ready))
         now = replace(now, drawn={**now.drawn, key: now.drawn.get(key, 0) + 1}, reports=(report(*up, capacity=3),))
         if policy.is_over(now):
-            now, rounds = replace(now, drawn={}, round=str(rounds)), rounds + 1
+            now, rounds = replace(now, drawn={}, round=str(rounds), rounds=rounds), rounds + 1
     share = np.array([met[k] for k in now.keys]) / met.total()
     expected = base.distribution(now).p
     assert np.abs(share / expected - 1).max() < 0.25

@@ -72,6 +72,11 @@ class Client:
                 problem = {"detail": raw[:200].decode(errors="replace")}
             raise Refused(error.code, problem) from None
 
+    def visit(self) -> None:
+        """Load the arena's page, with which a session begins."""
+        with self._opener.open(f"{self.url}/", timeout=self.timeout) as page:
+            self.seen += [str(page.headers).encode(), page.read()]
+
     def start(self, prompt: str) -> str:
         """Start a battle; its id."""
         return str(self.request("POST", "/api/battles", {"prompt": prompt})["id"])
@@ -94,11 +99,21 @@ class Client:
             timeout=self.timeout,
         )
 
-    def watch(self, battle: str, timeout: float = 90.0, until: Any = None, watched: Watched | None = None) -> Watched:
-        """Follow a battle until it has ended (or ``until(event)``); pass what was ``watched`` to resume from there."""
+    def watch(
+        self,
+        battle: str,
+        timeout: float = 90.0,
+        until: Any = None,
+        watched: Watched | None = None,
+        socket: websocket.WebSocket | None = None,
+    ) -> Watched:
+        """Follow a battle until it has ended (or ``until(event)``); pass what was ``watched`` to resume from there.
+
+        ``socket``: one that is open already; it is closed in the end, like one of its own.
+        """
         seen = watched or Watched()
         began = time.monotonic()
-        socket = self.connect()
+        socket = socket or self.connect()
         try:
             ask = ev.Subscribe(battle, seen.epoch or None, seen.seq if seen.epoch else None)
             socket.send(ev.encode(ask).decode())

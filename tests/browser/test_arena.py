@@ -44,6 +44,17 @@ def test_a_prompt_streams_twice_is_judged_and_moves_the_leaderboard(page: Page, 
     expect(page.locator("table.board")).to_contain_text(names[0])
 
 
+def test_the_line_is_open_before_the_prompt_is_sent(page: Page, echo_arena: Stack) -> None:
+    page.goto(echo_arena.url)
+    with page.expect_websocket():
+        page.get_by_label("Your prompt").press_sequentially("Why")
+    opened: list[str] = []
+    page.on("websocket", lambda socket: opened.append(socket.url))
+    page.keyboard.press("Enter")
+    expect(page.locator(".prose").first).not_to_be_empty()
+    assert opened == [], "the line that was open is the one that is used"
+
+
 def test_coming_back_mid_stream_shows_everything_once(page: Page, context: BrowserContext, echo_arena: Stack) -> None:
     begin(page, echo_arena.url, "Tell me a long story.")
     expect(page.locator(".prose").first).not_to_be_empty()

@@ -79,6 +79,11 @@ export class Store {
     else this.line.start();
   }
 
+  /** Somebody is writing: have the line open by the time there is something to hear. */
+  warm(): void {
+    this.line.start();
+  }
+
   /** Back to the empty page. */
   leave(): void {
     this.forget();

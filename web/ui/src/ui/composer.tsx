@@ -18,6 +18,7 @@ export function Composer({ store, limit }: { store: Store; limit: number }) {
     if (!blocked) void store.begin(store.draft.value);
   };
   const typed = (event: InputEvent) => {
+    store.warm();
     store.draft.value = (event.currentTarget as HTMLTextAreaElement).value;
   };
   const pressed = (event: KeyboardEvent) => {
@@ -26,6 +27,7 @@ export function Composer({ store, limit }: { store: Store; limit: number }) {
     submit();
   };
   const borrow = (prompt: string) => {
+    store.warm();
     store.draft.value = prompt;
     area.current?.focus();
   };

@@ -1,14 +1,31 @@
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
-from flask import Flask, Request
+from flask import Flask, Request, request
 from flask.testing import FlaskClient
 from werkzeug.datastructures import Headers
 
-from web.security import COOKIE, CSP, Sessions, client_address, owner_hash, same_site
+from web import create_app
+from web.bounds import accepts, depth, usual_bytes
+from web.security import COOKIE, CSP, HEADERS, Sessions, client_address, owner_hash, same_site
 from web.settings import WebSettings
 
 HOST = "arena.example"
+
+
+@contextlib.contextmanager
+def running(settings: WebSettings) -> Iterator[Flask]:
+    """Another app than the fixture's."""
+    app = create_app(settings)
+    yield app
+    app.extensions["arena_live"].hub.stop()
+    app.extensions["arena"].queue.celery.close()
+    app.extensions["arena"].redis.connection_pool.disconnect()
+    app.extensions["arena"].db.dispose()
 
 
 def test_a_session_is_recognised_and_its_owner_is_a_hash() -> None:
@@ -107,3 +124,148 @@ def test_only_our_own_proxies_are_believed_about_whom_they_ask_for(
     settings = WebSettings(trusted_proxies=trusted)  # type: ignore[arg-type]
     environ = {"REMOTE_ADDR": peer, "HTTP_X_FORWARDED_FOR": forwarded}
     assert client_address(Request(environ), settings) == found
+
+
+@pytest.mark.parametrize(
+    ("headers", "secure", "ok"),
+    [
+        ({"Origin": f"https://{HOST}"}, True, True),
+        ({"Origin": f"http://{HOST}"}, True, False),
+        ({"Origin": "https://friend.example"}, True, True),
+        ({"Origin": f"ws://{HOST}"}, False, False),
+        ({"Origin": "https://[bad"}, False, False),
+        ({"Referer": f"https://{HOST}/battles/x"}, True, True),
+        ({"Referer": f"http://{HOST}/"}, True, False),
+        ({"Referer": "https://evil.example/?" + HOST}, False, False),
+        ({"Referer": "https://friend.example/page"}, False, True),
+        ({"Referer": "about:blank"}, False, False),
+        ({"Origin": f"https://{HOST}", "Referer": "https://evil.example/"}, True, True),
+        ({"Sec-Fetch-Site": "cross-site", "Referer": f"https://{HOST}/"}, True, False),
+        ({"Origin": "null", "Sec-Fetch-Site": "same-origin"}, True, False),
+    ],
+)
+def test_behind_tls_a_page_without_is_none_of_ours_and_old_browsers_name_their_page(
+    headers: dict[str, str], secure: bool, ok: bool
+) -> None:
+    assert same_site(Headers(headers), HOST, ["https://friend.example"], secure) is ok
+
+
+@pytest.mark.parametrize(
+    ("peer", "said", "secure"),
+    [
+        ("127.0.0.1", "https", True),
+        ("127.0.0.1", "http, https", True),
+        ("127.0.0.1", "https, http", False),
+        ("127.0.0.1", "gopher", False),
+        ("203.0.113.5", "https", False),
+        ("127.0.0.1", None, False),
+    ],
+)
+def test_only_our_own_proxies_say_that_a_client_came_over_tls(
+    settings: WebSettings, peer: str, said: str | None, secure: bool
+) -> None:
+    trusting = WebSettings(trusted_proxies="127.0.0.1/32").trusted_proxies  # type: ignore[arg-type]
+    with running(settings.model_copy(update={"trusted_proxies": trusting})) as app:
+        headers = {} if said is None else {"X-Forwarded-Proto": said}
+        reply = app.test_client().get("/", headers=headers, environ_base={"REMOTE_ADDR": peer})
+    name = reply.headers["Set-Cookie"].split("=")[0]
+    assert name == ("__Host-arena_session" if secure else "arena_session")
+    assert ("Strict-Transport-Security" in reply.headers) is secure
+    assert ("Secure" in reply.headers["Set-Cookie"]) is secure
+    assert "Domain" not in reply.headers["Set-Cookie"]
+    assert "Path=/" in reply.headers["Set-Cookie"]
+
+
+def test_behind_tls_a_cookie_that_another_name_of_the_domain_could_have_set_is_nobodys(app: Flask) -> None:
+    cookie, _ = app.extensions["arena_sessions"].issue()
+    client = app.test_client()
+    client.set_cookie(COOKIE, cookie, domain="localhost")
+    assert "Set-Cookie" not in client.get("/").headers
+    assert "__Host-" in client.get("/", base_url="https://localhost").headers["Set-Cookie"]
+
+
+@pytest.mark.parametrize(
+    ("host", "path", "status"),
+    [
+        ("arena.example", "/about", 200),
+        ("ARENA.example", "/about", 200),
+        ("evil.example", "/about", 421),
+        ("evil.example", "/api/models", 421),
+        ("arena.example:5000", "/about", 421),
+        ("arena.example.evil.example", "/static/manifest.json", 421),
+        ("10.0.0.7:5000", "/health", 200),
+    ],
+)
+def test_an_arena_with_names_answers_to_no_other(settings: WebSettings, host: str, path: str, status: int) -> None:
+    with running(settings.model_copy(update={"hosts": ("arena.example",)})) as app:
+        with app.test_client().get(path, headers={"Host": host, "Accept": "*/*"}) as reply:
+            assert reply.status_code == status
+
+
+def test_a_name_that_a_client_claims_by_forwarding_changes_nothing(client: FlaskClient) -> None:
+    evil = {"X-Forwarded-Host": "evil.example", "Origin": "http://evil.example"}
+    reply = client.post("/api/battles", json={"prompt": "x"}, headers=evil)
+    assert (reply.status_code, reply.get_json(force=True)["code"]) == (403, "cross_origin")
+
+
+EVERYWHERE = [
+    ("GET", "/", 200),
+    ("GET", "/static/manifest.json", 200),
+    ("GET", "/nowhere", 404),
+    ("GET", "/battles/no", 404),
+    ("PATCH", "/api/battles", 405),
+    ("POST", "/api/battles", 400),
+    ("GET", "/api/battles/xxxxxxxx/events", 404),
+    ("GET", "/ws", 400),
+    ("GET", "/openapi.json", 200),
+    ("GET", "/v1/models", 401),
+    ("OPTIONS", "/api/battles", 200),
+    ("GET", "/boom", 500),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "status"), EVERYWHERE)
+def test_whatever_is_answered_carries_every_header(app: Flask, method: str, path: str, status: int) -> None:
+    app.add_url_rule("/boom", "boom", lambda: 1 / 0)
+    body = {"data": "{", "content_type": "application/json"} if method == "POST" else {}
+    with app.test_client().open(path, method=method, base_url="https://localhost", **body) as reply:
+        assert reply.status_code == status
+        policy = reply.headers["Content-Security-Policy"]
+        assert "frame-ancestors 'none'" in policy
+        assert "unsafe" not in policy
+        for name, value in HEADERS.items():
+            assert reply.headers[name] == value
+        assert "max-age=" in reply.headers["Strict-Transport-Security"]
+
+
+@pytest.mark.parametrize("opening", ['{"prompt": ' + '{"a": ' * 40, "[" * 40, "[" * 2000])
+def test_json_that_nests_too_deep_is_refused(client: FlaskClient, opening: str) -> None:
+    closing = "".join({"{": "}", "[": "]"}[c] for c in reversed(opening) if c in "{[")
+    reply = client.post("/api/battles", data=opening + "1" * (opening[-1] != "[") + closing, content_type="application/json")
+    assert (reply.status_code, reply.get_json(force=True)["code"]) == (400, "not_json")
+
+
+@pytest.mark.parametrize(
+    ("value", "levels"), [(1, 0), ({}, 1), ([[]], 2), ({"a": [{"b": 1}]}, 3), ([1, {"a": {}}, "x"], 3)]
+)
+def test_depth_is_counted_by_the_deepest_branch(value: Any, levels: int) -> None:
+    assert depth(value) == levels
+
+
+def test_a_view_may_take_more_and_other_than_the_usual(app: Flask) -> None:
+    seen: list[bytes] = []
+
+    def take() -> str:
+        seen.append(request.get_data())
+        return "taken"
+
+    wide = accepts(max_bytes=lambda s: s.prompt_max_chars * 1000, media=("application/jsonl",))(take)
+    app.add_url_rule("/api/wide", "wide", wide, methods=["POST"])
+    client = app.test_client()
+    usual = usual_bytes(app.extensions["arena"].settings)
+    big, bigger = b"x" * (usual * 2), b"x" * 100_001
+    assert client.post("/api/wide", data=big, content_type="application/jsonl").status_code == 200
+    assert client.post("/api/wide", data=bigger, content_type="application/jsonl").status_code == 413
+    assert client.post("/api/wide", data=b"{}", content_type="application/json").status_code == 400
+    assert client.post("/api/battles", data=big, content_type="application/json").status_code == 413
+    assert seen == [big]

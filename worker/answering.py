@@ -229,7 +229,6 @@ class Answering:
         who = f"battle {self._job.battle_id} side {side}"
         if isinstance(error, ContextOverflow):
             if not self._showing.shown:  # for both alike: that only one has too little room would tell of its kind
-                self._showing.refuse()
                 raise Interrupted(OVERFLOW, restart=False) from error
             answer.fail(OVERFLOW)
         elif isinstance(error, EngineDied) or not contender.engine.alive:

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from worker.answer import DIED, TOO_LATE, TOO_OFTEN, UNAVAILABLE, overloaded
+from worker.answer import DIED, OVERFLOW, TOO_LATE, TOO_OFTEN, UNAVAILABLE, overloaded
 from worker.answering import Answering, Interrupted, Tries, all_of
 from worker.contract import channel, logs
 from worker.contract.events import CancelledBy, Failure
@@ -150,6 +150,8 @@ class Battle:
                 )
                 return
             except Interrupted as lost:
+                if lost.failure is OVERFLOW and not self._showing.shown:
+                    self._showing.refuse()
                 if not lost.restart or not self._tries.another(lost.failure):
                     await self._showing.end_now(lost.failure)
                     return

@@ -12,7 +12,7 @@ from web.admin import log, operators
 from web.admin.errors import NotSignedIn
 from web.admin.operators import guard, operator
 from web.admin.stream import OperatorStream
-from web.api.schemas.admin import AuditOut, AuditQuery, OperatorOut, SignInIn
+from web.api.schemas.admin import AuditOut, AuditQuery, OperatorOut, SignInIn, WhoOut
 from web.context import arena
 from web.errors import BadKey, CrossOrigin, InvalidQuery, NoRoom, ScopeMissing, TooManyConnections
 from web.live.house import House
@@ -21,7 +21,7 @@ from web.openapi import access, problems, text_body
 from web.security import client_address
 
 bp = APIBlueprint("admin", __name__, url_prefix="/api/admin", tag="Admin")
-guard(bp, "sign_in", "sign_out")
+guard(bp, "sign_in", "sign_out", "who")
 
 
 @bp.post("/session")
@@ -40,13 +40,15 @@ def sign_in(body: SignInIn) -> Any:
 
 
 @bp.get("/session")
-@bp.output(OperatorOut)
-@problems(NotSignedIn, CrossOrigin)
-@access(session=False, scope="admin")
+@bp.output(WhoOut)
+@problems(BadKey, ScopeMissing, CrossOrigin)
 def who() -> dict[str, Any]:
-    """With which key you are an operator."""
-    key = operator()
-    return {"id": key.id, "name": key.name}
+    """With which key you are an operator; with none when you are not, which a page may ask without a fault."""
+    try:
+        key = operator()
+    except NotSignedIn:
+        return {"operator": None}
+    return {"operator": {"id": key.id, "name": key.name}}
 
 
 @bp.delete("/session")

@@ -21,7 +21,7 @@ def test_the_cookie_is_not_the_key_and_goes_nowhere_else(app: Flask, admin: Bear
     for part in ("HttpOnly", "SameSite=Strict", "Path=/api/admin", "Max-Age=43200"):
         assert part in cookie
     assert admin.token.split("_")[2] not in cookie
-    assert client.get("/api/admin/session").get_json()["id"] == admin.id
+    assert client.get("/api/admin/session").get_json() == {"operator": {"id": admin.id, "name": "a program"}}
     over_https = app.test_client().post("/api/admin/session", json={"key": admin.token}, base_url="https://localhost")
     assert "Secure" in over_https.headers["Set-Cookie"]
 
@@ -51,7 +51,8 @@ def test_another_sites_page_can_neither_write_nor_read(browser: FlaskClient, hea
 def test_a_cookie_we_did_not_sign_is_nobody(app: Flask, value: str) -> None:
     client = app.test_client()
     client.set_cookie("arena_operator", value, path="/api/admin")
-    assert client.get("/api/admin/session").status_code == 401
+    assert client.get("/api/admin/session").get_json() == {"operator": None}
+    assert client.get("/api/admin/models").status_code == 401
 
 
 def test_a_key_without_scope_admin_or_a_wrong_one_does_not_sign_in(app: Flask, make_key: Callable[..., Bearer]) -> None:
@@ -70,7 +71,7 @@ def test_every_admin_path_is_closed_to_those_without_a_key(app: Flask) -> None:
     closed = [(p, m) for p, ops in paths.items() if p.startswith("/api/admin") for m in ops]
     assert len(closed) > 25
     for path, method in closed:
-        if path == "/api/admin/session" and method != "get":
+        if path == "/api/admin/session":
             continue
         address = path.replace("{vote_id}", "1").replace("{", "").replace("}", "") + "?limit=nonsense"
         reply = app.test_client().open(address, method=method.upper(), json={} if method == "post" else None)

@@ -37,6 +37,10 @@ class OperatorOut(BaseModel):
     name: str
 
 
+class WhoOut(BaseModel):
+    operator: OperatorOut | None
+
+
 class ReasonIn(_In):
     reason: Reason = Field(description="Kept in the audit log.")
 

@@ -43,7 +43,9 @@ export class Desk {
 
   async open(): Promise<void> {
     try {
-      this.enter(await ask<Who>("GET", "/session"));
+      const { operator } = await ask<{ operator: Who | null }>("GET", "/session");
+      if (operator) this.enter(operator);
+      else this.who.value = null;
     } catch {
       this.who.value = null;
     }
@@ -135,11 +137,11 @@ export class Desk {
   private async again(): Promise<void> {
     if (this.source?.readyState !== EventSource.CLOSED) return;
     try {
-      await ask<Who>("GET", "/session");
-      this.listen();
-    } catch (error) {
-      if (error instanceof Refusal && error.status === 401) this.leave();
-      else setTimeout(() => void this.again(), 5000);
+      const { operator } = await ask<{ operator: Who | null }>("GET", "/session");
+      if (operator) this.listen();
+      else this.leave();
+    } catch {
+      setTimeout(() => void this.again(), 5000);
     }
   }
 

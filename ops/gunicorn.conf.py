@@ -12,6 +12,24 @@ import tempfile
 from pathlib import Path
 
 bind = [address.strip() for address in os.environ.get("ARENA_BIND", "127.0.0.1:5000").split(",") if address.strip()]
+
+
+def _private():
+    """The private listener, unless ARENA_BIND has it already. What is wrong with settings the log's set-up tells."""
+    from web.production import Misconfigured, load
+
+    try:
+        settings = load()
+    except Misconfigured:
+        return []
+    port = settings.private_listener
+    if port is None or any(address.endswith(f":{port}") for address in bind):
+        return []
+    host = settings.private_host
+    return [f"[{host}]:{port}" if ":" in host else f"{host}:{port}"]
+
+
+bind += _private()
 worker_class = "web.gunicorn_worker.Worker"  # gevent, and no patience with those who are slow on purpose
 workers = int(os.environ.get("ARENA_WEB_WORKERS", "1"))
 worker_connections = int(os.environ.get("ARENA_MAX_SOCKETS", "10000")) + 1000

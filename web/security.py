@@ -209,7 +209,8 @@ def is_private(req: Request, settings: WebSettings) -> bool:
 
 def on_private_listener(req: Request, settings: WebSettings) -> bool:
     """Whether the request came in on ``ARENA_PRIVATE_PORT``."""
-    return settings.private_port is not None and _local_port(req.environ) == settings.private_port
+    port = settings.private_listener
+    return port is not None and _local_port(req.environ) == port
 
 
 def _local_port(environ: Mapping[str, Any]) -> int | None:

@@ -7,6 +7,7 @@ import platform
 import re
 import shutil
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 
 from ops.setup.console import SetupError
@@ -29,6 +30,18 @@ def free_port(host: str, port: int) -> None:
         raise SetupError(f"Nothing can listen on {host}:{port}: {error.strerror}", "Check --host and --port") from None
     except OverflowError:
         raise SetupError(f"{port} is no port", "Use one from 1024 to 65535: --port 5000") from None
+
+
+def free_private_port(environment: Mapping[str, str]) -> None:
+    """The same of the private listener, where one is asked for; web itself judges what is no number."""
+    port, host = environment.get("ARENA_PRIVATE_PORT", ""), environment.get("ARENA_PRIVATE_HOST") or "127.0.0.1"
+    if not port.isdigit() or not 0 < int(port) < 65536:
+        return
+    try:
+        _bind(host, int(port))
+    except OSError as error:
+        why = f"The private listener cannot have {host}:{port}: {error.strerror}"
+        raise SetupError(why, "Choose another: ARENA_PRIVATE_PORT, ARENA_PRIVATE_HOST") from None
 
 
 def _bind(host: str, port: int) -> None:

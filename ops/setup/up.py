@@ -99,6 +99,7 @@ def prepare(options: Options, layout: Layout) -> dict[str, str]:
 def check(options: Options, layout: Layout, kind: CatalogKind, variants: tuple[str, ...], gpu: bool) -> None:
     """Fail now for what would fail later."""
     checks.free_port(options.host, options.port)
+    checks.free_private_port(os.environ)
     if kind.needs_vllm:
         checks.vllm_runs_here(gpu)
     target = venv.Venv()

@@ -21,7 +21,11 @@ from web.settings.limits import LimitSettings
 from web.settings.openai import OpenaiSettings
 from web.settings.operating import OperatingSettings
 from web.settings.privacy import PrivacySettings
+from web.settings.ratings import RatingSettings
 from web.settings.sampling import SamplingSettings
+
+PRIVATE_PORT = 8000
+"""Where the arena's own machines ask it, in production."""
 
 
 class WebSettings(
@@ -31,6 +35,7 @@ class WebSettings(
     OpenaiSettings,
     OperatingSettings,
     PrivacySettings,
+    RatingSettings,
     SamplingSettings,
 ):
     """Every variable is prefixed ``ARENA_``; seconds unless the name says otherwise."""
@@ -47,8 +52,11 @@ class WebSettings(
     """Signs session cookies. Default: the content of ``secret_key_file``, which is made when it does not exist."""
     secret_key_file: Path | None = None
     admin_key: SecretStr | None = None
-    private_port: int | None = Field(default=None, ge=1, le=65535)
-    """Requests that arrive on this port may see which models are loaded; never route it to the public."""
+    private_port: int | None = Field(default=None, ge=0, le=65535)
+    """Requests that arrive on this port may see which models are loaded; never route it to the public.
+    0: there is none; default: 8000 in ``production``, else none."""
+    private_host: str = "127.0.0.1"
+    """Where gunicorn listens on ``private_port``, unless ``ARENA_BIND`` names an address with that port."""
     origins: Annotated[tuple[str, ...], NoDecode] = ()
     """Origins other than our own host that may write and open sockets, such as ``https://arena.example``."""
 
@@ -59,10 +67,6 @@ class WebSettings(
     """An answer that has not begun this long after the prompt is of no use to anybody."""
     min_votes: int = Field(default=30, ge=1)
     """A model with fewer counted votes is shown as preliminary."""
-    rating_prior: float = Field(default=0.1, gt=0)
-    """Precision of the ratings' prior; it weighs as much as ``4 x prior`` ties with an average model."""
-    rating_pause_s: float = Field(default=1.0, ge=0)
-    """Votes that arrive closer together than this share one refresh of the leaderboard."""
     max_sockets: int = Field(default=10_000, ge=1)
     """Websockets and event streams that one process holds at a time."""
     max_sockets_per_session: int = Field(default=32, ge=1)
@@ -90,6 +94,13 @@ class WebSettings(
             if self.database_url.startswith(scheme):
                 return "postgresql+psycopg://" + self.database_url.removeprefix(scheme)
         return self.database_url
+
+    @property
+    def private_listener(self) -> int | None:
+        """The port that ``private_port`` stands for."""
+        if self.private_port is None:
+            return PRIVATE_PORT if self.production else None
+        return self.private_port or None
 
     def signing_key(self) -> str:
         """The key that signs cookies; made and kept on first use, so that sessions outlive a restart."""

@@ -48,6 +48,11 @@ def tally(session: Session) -> list[Meetings]:
         .where(Vote.counted.is_(True), Vote.model_a != Vote.model_b)
         .group_by(Vote.model_a, Vote.model_b, Vote.winner)
     )
+    return added_up((a, b, winner, games) for a, b, winner, games in rows)
+
+
+def added_up(rows: Iterable[tuple[str, str, str, int]]) -> list[Meetings]:
+    """``(model on side a, model on side b, winner, games)`` by pair, whichever side each was on."""
     found: dict[tuple[str, str], dict[str, int]] = {}
     for a, b, winner, games in rows:
         first, second = sorted((a, b))

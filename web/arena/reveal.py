@@ -28,8 +28,14 @@ def reveal(session: Session, catalog: Catalog, battle: Battle) -> RevealedModels
 
 
 def current_ratings(session: Session, models: Iterable[str]) -> dict[str, float]:
-    """Ratings on the newest board of those models that are on it."""
-    newest = select(RatingSnapshot.id).order_by(RatingSnapshot.id.desc()).limit(1).scalar_subquery()
+    """Ratings on the newest board of all votes, of those models that are on it."""
+    newest = (
+        select(RatingSnapshot.id)
+        .where(RatingSnapshot.board == "overall")
+        .order_by(RatingSnapshot.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
     rows = session.execute(
         select(Rating.model, Rating.rating).where(Rating.snapshot_id == newest, Rating.model.in_(list(models)))
     )

@@ -1,51 +1,92 @@
-"""From counted votes to a stored leaderboard."""
+"""The stored leaderboards: fitted from the book of votes, a snapshot each, by the records worker."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
+from dataclasses import replace
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from web.models import Rating, RatingSnapshot, Vote
-from web.ratings.standings import Standing, standings
-from web.ratings.tally import SCORES, Count
-
-__all__ = ["extent", "newest_extent", "read_counts", "standings", "store"]
+from web.models import Rating, RatingSnapshot
+from web.ratings.book import Extent, VoteBook
+from web.ratings.method import Method, board
+from web.ratings.standings import Standing
+from web.settings.ratings import RatingSettings
 
 KEPT_SNAPSHOTS = 200
+"""Of each board; of those before them the last of each day stays for good."""
+_LOOKED_THROUGH = 50
+OVERALL, STYLE_CONTROL = "overall", "style_control"
 
 
-def read_counts(session: Session) -> list[Count]:
-    """Counted votes, added up by pair and outcome."""
-    rows = session.execute(
-        select(Vote.model_a, Vote.model_b, Vote.winner, func.count())
-        .where(Vote.counted.is_(True), Vote.model_a != Vote.model_b)
-        .group_by(Vote.model_a, Vote.model_b, Vote.winner)
-        .order_by(Vote.model_a, Vote.model_b, Vote.winner)
+class Boards:
+    """What the records worker keeps between refreshes. Not safe to share between threads."""
+
+    def __init__(self, method: Method, min_votes: int) -> None:
+        """Boards other than ``overall`` are made from ``min_votes`` votes on."""
+        self.book = VoteBook()
+        self._method, self._min_votes = method, min_votes
+        self._stored: dict[str, Extent] = {}
+
+    def changed(self, session: Session, doubtful: bool = False) -> dict[str, Extent]:
+        """Catch up with the votes; the boards whose newest snapshot is not of just these votes.
+
+        Of another process's snapshot only number and newest vote are known; ``doubtful``: do not trust them.
+        """
+        self.book.catch_up(session)
+        extents = {name: self.book.extent(name) for name in self._names()}
+        for name in extents.keys() - self._stored.keys():
+            self._stored[name] = newest_extent(session, name)
+        return {name: now for name, now in extents.items() if not _same(now, self._stored[name], doubtful)}
+
+    def fit(self, names: Iterable[str]) -> dict[str, list[Standing]]:
+        """Those boards, best first."""
+        return {name: board(self.book.columns(name), self._by(name)) for name in names}
+
+    def store(self, session: Session, boards: dict[str, list[Standing]], extents: dict[str, Extent]) -> None:
+        """One snapshot each. Call :meth:`stored` when it is committed."""
+        for name, rows in boards.items():
+            store(session, name, rows, extents[name], str(self._by(name)))
+
+    def stored(self, extents: dict[str, Extent]) -> None:
+        """These are in the database now."""
+        self._stored |= extents
+
+    def _names(self) -> list[str]:
+        names = self.book.boards(self._min_votes)
+        return [*names, STYLE_CONTROL] if self.book.styled() >= self._min_votes else names
+
+    def _by(self, name: str) -> Method:
+        return replace(self._method, style=True) if name == STYLE_CONTROL else self._method
+
+
+def make_boards(settings: RatingSettings) -> Boards:
+    """As the settings say."""
+    method = Method(
+        prior=settings.rating_prior,
+        weights=settings.rating_weights,
+        both_bad=settings.rating_both_bad,
+        order=settings.rating_order,
     )
-    return [Count(a, b, SCORES[winner], games) for a, b, winner, games in rows]
+    return Boards(method, settings.board_min_votes)
 
 
-def extent(session: Session) -> tuple[int, int]:
-    """How many counted votes there are, and the newest one's id: what a snapshot is made from."""
-    votes, newest = session.execute(
-        select(func.count(), func.coalesce(func.max(Vote.id), 0)).where(Vote.counted.is_(True))
-    ).one()
-    return int(votes), int(newest)
-
-
-def newest_extent(session: Session) -> tuple[int, int]:
-    """The extent of the newest snapshot; ``(0, 0)`` when there is none."""
+def newest_extent(session: Session, name: str = OVERALL) -> Extent:
+    """The extent of the board's newest snapshot; of nothing when there is none."""
     row = session.execute(
-        select(RatingSnapshot.votes, RatingSnapshot.newest_vote).order_by(RatingSnapshot.id.desc()).limit(1)
+        select(RatingSnapshot.votes, RatingSnapshot.newest_vote)
+        .where(RatingSnapshot.board == name)
+        .order_by(RatingSnapshot.id.desc())
+        .limit(1)
     ).first()
-    return (int(row[0]), int(row[1])) if row else (0, 0)
+    return Extent(int(row[0]), int(row[1])) if row else Extent(0, 0)
 
 
-def store(session: Session, board: Iterable[Standing], seen: tuple[int, int], prior: float) -> int:
-    """Store a snapshot, forget those older than :data:`KEPT_SNAPSHOTS`, and return its id."""
-    snapshot = RatingSnapshot(votes=seen[0], newest_vote=seen[1], method=f"bradley-terry, prior {prior:g}")
+def store(session: Session, name: str, rows: Iterable[Standing], seen: Extent, method: str) -> int:
+    """Store a snapshot, forget old ones (see :data:`KEPT_SNAPSHOTS`), and return its id."""
+    snapshot = RatingSnapshot(board=name, votes=seen.votes, newest_vote=seen.newest, method=method[:80])
     session.add(snapshot)
     session.flush()
     session.add_all(
@@ -59,10 +100,30 @@ def store(session: Session, board: Iterable[Standing], seen: tuple[int, int], pr
             votes=s.votes,
             win_rate=s.win_rate,
         )
-        for s in board
+        for s in rows
     )
-    old = select(RatingSnapshot.id).order_by(RatingSnapshot.id.desc()).offset(KEPT_SNAPSHOTS)
-    expired = list(session.scalars(old))
+    _forget(session, name)
+    return snapshot.id
+
+
+def _forget(session: Session, name: str) -> None:
+    old = session.execute(
+        select(RatingSnapshot.id, RatingSnapshot.created_at)
+        .where(RatingSnapshot.board == name)
+        .order_by(RatingSnapshot.id.desc())
+        .offset(KEPT_SNAPSHOTS - 1)
+        .limit(_LOOKED_THROUGH)
+    ).all()
+    expired = [
+        older.id for newer, older in itertools.pairwise(old) if newer.created_at.date() == older.created_at.date()
+    ]
     if expired:
         session.execute(delete(RatingSnapshot).where(RatingSnapshot.id.in_(expired)))
-    return snapshot.id
+
+
+def _same(now: Extent, before: Extent, doubtful: bool) -> bool:
+    if not now.votes and not before.votes:
+        return True
+    if (now.votes, now.newest) != (before.votes, before.newest):
+        return False
+    return now.digest == before.digest if before.digest else not doubtful

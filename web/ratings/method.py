@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from web.ratings import weights
 from web.ratings.bradley_terry import PRIOR, estimate
+from web.ratings.contextual import control
 from web.ratings.intervals import Kind
 from web.ratings.standings import Order, Standing, table
-from web.ratings.tally import Floats, from_votes
+from web.ratings.tally import Floats, Tally, from_votes
 
 BothBad = Literal["tie", "drop"]
 _DIFFERENT = 1.01
@@ -25,7 +26,8 @@ class Method:
 
     ``weights``: see :mod:`web.ratings.weights`; ``auto`` is ``realised`` when the votes carry probabilities that
     differ, and ``none`` otherwise. ``both_bad``: count such a vote as a tie (neither was better) or not at all.
-    ``order``: by rating or by the lower bound. ``samples`` and ``seed`` are the bootstrap's.
+    ``order``: by rating or by the lower bound. ``samples`` and ``seed`` are the bootstrap's. ``style``: with the
+    effect of the answers' form taken out, and always with plain sandwich intervals.
     """
 
     prior: float = PRIOR
@@ -35,16 +37,18 @@ class Method:
     order: Order = "rating"
     samples: int = 100
     seed: int = 0
+    style: bool = False
 
     def __str__(self) -> str:
         """Short, for the snapshot's ``method``."""
-        return f"bradley-terry, prior {self.prior:g}, weights {self.weights}, {self.interval}"
+        style = ", style controlled" if self.style else ""
+        return f"bradley-terry, prior {self.prior:g}, weights {self.weights}, {self.interval}{style}"
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
     """Counted votes, one entry each: indices into ``models``, the outcome 0 a, 1 b, 2 tie, 3 both bad, and optionally
-    the pair's probability (NaN: not known) and a number for who voted.
+    the pair's probability (NaN: not known), a number for who voted, and differences of style ``(votes, features)``.
     """
 
     models: tuple[str, ...]
@@ -53,6 +57,15 @@ class Columns:
     outcome: ArrayLike
     probability: Floats | None = None
     voter: ArrayLike | None = None
+    style: Floats | None = None
+
+    def take(self, chosen: NDArray[np.bool_]) -> Columns:
+        """Only the ``chosen`` votes."""
+        return Columns(
+            self.models,
+            *(np.asarray(column)[chosen] for column in (self.a, self.b, self.outcome)),
+            *(None if c is None else np.asarray(c)[chosen] for c in (self.probability, self.voter, self.style)),
+        )
 
 
 OUTCOMES = ("a", "b", "tie", "both_bad")
@@ -63,27 +76,39 @@ def board(votes: Columns, method: Method) -> list[Standing]:
     """The board of these votes. The order of the votes and of the models changes nothing.
 
     Raises ValueError, when ``propensity`` weights are asked for and a probability is not known, when intervals by
-    voter are asked for without voters, and as :func:`web.ratings.bradley_terry.estimate` does.
+    voter are asked for without voters or style control without style, and as the estimators do.
     """
-    a, b, outcome = np.asarray(votes.a), np.asarray(votes.b), np.asarray(votes.outcome)
-    probability, voter = votes.probability, None if votes.voter is None else np.asarray(votes.voter)
     if method.both_bad == "drop":
-        kept = outcome != OUTCOMES.index("both_bad")
-        a, b, outcome = a[kept], b[kept], outcome[kept]
-        probability = None if probability is None else probability[kept]
-        voter = None if voter is None else voter[kept]
-    models, (a, b) = _by_name(votes.models, a, b)
+        votes = votes.take(np.asarray(votes.outcome) != OUTCOMES.index("both_bad"))
+    models, a, b = _by_name(votes)
+    score, probability = _SCORE[np.asarray(votes.outcome)], votes.probability
     how = _chosen(method, probability)
     each = None
     if how == "propensity":
         if probability is None or np.isnan(probability).any():
             raise ValueError("weights by propensity need every vote's probability")
         each = weights.propensity(probability)
-    tally = from_votes(models, a, b, _SCORE[outcome], each, voter if method.interval == "clustered" else None)
+    voter = None
+    if method.interval == "clustered" and votes.voter is not None:
+        voter = np.unique(np.asarray(votes.voter), return_inverse=True)[1]
+    tally = from_votes(models, a, b, score, each, voter)
     if how == "realised":
         tally = weights.realised(tally)
-    found = estimate(tally, method.prior, interval=method.interval, samples=method.samples, seed=method.seed)
+        each = _pair_weights(tally, a, b) if method.style else None
+    if method.style:
+        if votes.style is None or np.isnan(votes.style).all():
+            raise ValueError("style control needs votes that know the style of their answers")
+        found = control(models, a, b, score, votes.style, each, method.prior).estimate
+    else:
+        found = estimate(tally, method.prior, interval=method.interval, samples=method.samples, seed=method.seed)
     return table(tally, found, method.order)
+
+
+def _pair_weights(tally: Tally, a: NDArray[np.intp], b: NDArray[np.intp]) -> Floats:
+    """What the votes of each pair weigh, back at the single votes."""
+    weight = np.zeros((tally.size, tally.size))
+    weight[tally.a, tally.b] = tally.weight
+    return np.asarray(weight[a, b])
 
 
 def _chosen(method: Method, probability: Floats | None) -> weights.Weighting:
@@ -93,12 +118,12 @@ def _chosen(method: Method, probability: Floats | None) -> weights.Weighting:
     return "realised" if len(known) and known.max() > known.min() * _DIFFERENT else "none"
 
 
-def _by_name(models: tuple[str, ...], *columns: NDArray[Any]) -> tuple[tuple[str, ...], list[NDArray[Any]]]:
-    """Models that occur, in the order of their names, and the columns renumbered."""
-    seen = np.zeros(len(models), dtype=bool)
-    for column in columns:
-        seen[column] = True
-    order = sorted(np.flatnonzero(seen).tolist(), key=lambda i: models[i])
-    number = np.zeros(len(models), dtype=np.intp)
+def _by_name(votes: Columns) -> tuple[tuple[str, ...], NDArray[np.intp], NDArray[np.intp]]:
+    """Models that occur, in the order of their names, and both sides renumbered."""
+    a, b = np.asarray(votes.a), np.asarray(votes.b)
+    seen = np.zeros(len(votes.models), dtype=bool)
+    seen[a], seen[b] = True, True
+    order = sorted(np.flatnonzero(seen).tolist(), key=lambda i: votes.models[i])
+    number = np.zeros(len(votes.models), dtype=np.intp)
     number[order] = np.arange(len(order))
-    return tuple(models[i] for i in order), [number[column] for column in columns]
+    return tuple(votes.models[i] for i in order), number[a], number[b]

@@ -8,6 +8,7 @@ yet.
 from __future__ import annotations
 
 import logging
+import threading
 from typing import Any
 
 import msgspec
@@ -22,8 +23,9 @@ from web.arena.transcript import good_turns, keep_text
 from web.context import Arena
 from web.models import Answer, Battle, Turn, Words, now
 from web.queue import QueueError
-from web.ratings import board
+from web.ratings.board import make_boards
 from web.ratings.style import style
+from web.records import redraw
 from web.settings import WebSettings
 from worker.contract import channel, jobs
 from worker.contract.events import (
@@ -57,6 +59,8 @@ class Records:
 
     def __init__(self, arena: Arena) -> None:
         self.arena = arena
+        self._boards = make_boards(arena.settings)
+        self._fitting = threading.Lock()
 
     def started(self, battle_id: str, turn: int, attempt: int) -> None:
         """A worker claimed ``attempt``. Older attempts and battles that are over stay as they are."""
@@ -76,6 +80,9 @@ class Records:
 
     def finished(self, result: BattleResult) -> None:
         """Store what became of an attempt, then tell. A result of an older attempt, turn or retry is ignored."""
+        redraw.note(self.arena, result)
+        if redraw.redrawn(self.arena, result):
+            return
         event = self.arena.db.write(lambda s: _store_result(s, self.arena.settings, result))
         if event is not None:
             self._tell(result.battle_id, result.turn, result.retry, event)
@@ -96,21 +103,27 @@ class Records:
             self._tell(battle_id, turn, retry, event)
 
     def refresh_ratings(self, deferred: bool = False) -> bool:
-        """Fit and store the leaderboard if votes changed; False when nothing changed or it was put off.
+        """Fit and store the leaderboards whose votes changed; False when nothing changed or it was put off.
 
         Calls closer together than the pause become one later, ``deferred`` call: a flood of votes costs one fit per
         pause.
         """
         if not self._may_refresh(deferred):
             return False
-        prior = self.arena.settings.rating_prior
         db = self.arena.db
-        seen, known, counts = db.read(lambda s: (board.extent(s), board.newest_extent(s), board.read_counts(s)))
-        if seen == known and not db.read(ruled_since_newest_fit):
-            return False
-        met = db.read(pairs.tally)
-        rows = board.standings(counts, prior)
-        db.write(lambda s: (pairs.store(s, met), board.store(s, rows, seen, prior)))
+        with self._fitting:
+            seen = db.read(lambda s: self._boards.changed(s, ruled_since_newest_fit(s)))
+            if not seen:
+                return False
+            met = pairs.added_up(self._boards.book.counts())
+            rows = self._boards.fit(seen)
+
+            def store(session: Session) -> None:
+                pairs.store(session, met)
+                self._boards.store(session, rows, seen)
+
+            db.write(store)
+            self._boards.stored(seen)
         return True
 
     def _may_refresh(self, deferred: bool) -> bool:

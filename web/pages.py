@@ -99,7 +99,8 @@ def operator() -> str:
 
 
 def _arena_page() -> str:
-    return render_template("arena.html", prompt_max=arena().settings.prompt_max_chars)
+    settings = arena().settings
+    return render_template("arena.html", prompt_max=settings.prompt_max_chars, guarded=settings.challenge != "off")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import { MarkdownStream } from "../../web/ui/src/md/stream";
 import { accept } from "../../web/ui/src/live/cursor";
 import { EMPTY_VIEW, fold } from "../../web/ui/src/live/fold";
 import { comesBack, retryDelay } from "../../web/ui/src/live/socket";
+import { answer, zeroBits } from "../../web/ui/src/live/proof";
 import { Store } from "../../web/ui/src/live/store";
 import type { BattleFrame, Cursor } from "../../web/ui/src/live/cursor";
 import type { StoredEvent } from "../../web/ui/src/protocol.gen";
@@ -66,6 +67,8 @@ const harness = {
   Store,
   comesBack,
   retryDelay,
+  answer,
+  zeroBits,
   foldAll: (events: StoredEvent[]) => events.reduce(fold, EMPTY_VIEW),
 };
 

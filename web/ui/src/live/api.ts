@@ -9,6 +9,8 @@ export class Problem extends Error {
     readonly detail: string,
     readonly status: number,
     readonly retryAfterS: number | null = null,
+    /** What must be answered first, with `challenge_needed`. */
+    readonly challenge: unknown = null,
   ) {
     super(detail);
   }
@@ -24,8 +26,25 @@ export interface Voted {
   models: RevealedModels;
 }
 
-export function beginBattle(prompt: string): Promise<Begun> {
-  return post<Begun>("/api/battles", { prompt });
+/** Where the arena asks a new session for a proof of work, that is done on the way. */
+export async function beginBattle(prompt: string): Promise<Begun> {
+  const guarded = document.getElementById("arena")?.dataset["guarded"] !== undefined;
+  const first = guarded ? (await call<{ challenge: unknown }>("/api/challenge")).challenge : null;
+  try {
+    return await post<Begun>("/api/battles", { prompt }, await proven(first));
+  } catch (error) {
+    if (!(error instanceof Problem) || error.code !== "challenge_needed") throw error;
+    const headers = await proven(error.challenge);
+    if (!("Arena-Challenge" in headers)) throw error;
+    return await post<Begun>("/api/battles", { prompt }, headers);
+  }
+}
+
+/** The headers that answer a challenge; none for no challenge, or for one of a kind this page does not know. */
+async function proven(challenge: unknown): Promise<Record<string, string>> {
+  if (challenge === null) return {};
+  const { answer, isProofOfWork } = await import("./proof");
+  return isProofOfWork(challenge) ? { "Arena-Challenge": await answer(challenge) } : {};
 }
 
 export function cancelBattle(id: string): Promise<unknown> {
@@ -48,6 +67,10 @@ async function post<T>(path: string, body?: unknown, headers: Record<string, str
     request.body = JSON.stringify(body);
     request.headers = { ...request.headers, "Content-Type": "application/json" };
   }
+  return call<T>(path, request);
+}
+
+async function call<T>(path: string, request: RequestInit = {}): Promise<T> {
   let response: Response;
   try {
     response = await fetch(path, request);
@@ -60,12 +83,13 @@ async function post<T>(path: string, body?: unknown, headers: Record<string, str
 }
 
 function problem(response: Response, answer: unknown): Problem {
-  const { code, detail } = (answer ?? {}) as { code?: unknown; detail?: unknown };
+  const { code, detail, challenge } = (answer ?? {}) as { code?: unknown; detail?: unknown; challenge?: unknown };
   const after = Number(response.headers.get("Retry-After") ?? NaN);
   return new Problem(
     typeof code === "string" ? code : "internal",
     typeof detail === "string" ? detail : strings.noAnswer(response.status),
     response.status,
     Number.isFinite(after) ? after : null,
+    challenge ?? null,
   );
 }

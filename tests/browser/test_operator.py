@@ -1,0 +1,162 @@
+"""The operators' page before a real arena: sign in, see the work, press the buttons; for everybody, on any screen."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.browser.test_states import AXE
+from tests.processes import ROOT, Stack
+
+
+def keys(stack: Stack, *words: str) -> Any:
+    command = [sys.executable, "-m", "flask", "--app", "web", "keys", *words, "--json"]
+    env = {**os.environ, **stack.env}
+    return json.loads(subprocess.run(command, env=env, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
+
+
+@pytest.fixture
+def key(echo_arena: Stack) -> Any:
+    return keys(echo_arena, "create", "the night shift", "--scope", "admin")
+
+
+def sign_in(page: Page, echo_arena: Stack, key: Any) -> None:
+    page.goto(f"{echo_arena.url}/operator")
+    page.get_by_label("An operator's key").fill(key["key"])
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", name="Operator")).to_be_focused()
+    expect(page.get_by_role("region", name="worker@test").get_by_role("heading", name="Engines")).to_be_visible()
+
+
+def worker(page: Page) -> Any:
+    return page.get_by_role("region", name="worker@test")
+
+
+def engine(page: Page, model: str) -> Any:
+    return (
+        page.get_by_role("region", name="Engines")
+        .get_by_role("row")
+        .filter(has=page.get_by_role("rowheader", name=re.compile(model)))
+    )
+
+
+def rule(page: Page, button: str, reason: str) -> None:
+    page.get_by_role("button", name=button, exact=True).click()
+    dialog = page.get_by_role("dialog", name=button)
+    dialog.get_by_label("Reason").fill(reason)
+    dialog.get_by_role("button", name="Do it").click()
+    expect(dialog).to_have_count(0)
+
+
+def test_a_wrong_key_is_refused_in_words(page: Page, complaints: list[str], echo_arena: Stack) -> None:
+    page.goto(f"{echo_arena.url}/operator")
+    page.get_by_label("An operator's key").fill("arena_nonsense_nonsense")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_have_text("This key opens nothing")
+    assert all("401" in c for c in complaints)
+    complaints.clear()
+
+
+def test_an_operator_sees_the_work_and_moves_an_engine(
+    page: Page, complaints: list[str], context: BrowserContext, echo_arena: Stack, key: Any
+) -> None:
+    sign_in(page, echo_arena, key)
+    assert key["key"].split("_")[2] not in json.dumps(page.evaluate("() => ({...localStorage, ...sessionStorage})"))
+    (cookie,) = [c for c in context.cookies(f"{echo_arena.url}/api/admin") if c["name"] == "arena_operator"]
+    assert (cookie["httpOnly"], cookie["sameSite"], cookie["path"]) == (True, "Strict", "/api/admin")
+    expect(page.locator(".link")).to_have_text("Live")
+
+    row = engine(page, "echo-bard")
+    row.get_by_role("button", name=re.compile("^(Load|Unload) echo-bard")).click()
+    expect(page.locator(".said")).to_contain_text(re.compile("echo-bard (will load|unloads)"))
+    pinned = engine(page, "echo-swift")
+    pinned.get_by_role("button", name="Pin echo-swift").click()
+    expect(pinned.get_by_role("button", name="Unpin echo-swift")).to_be_visible()
+    pinned.get_by_role("button", name="Unpin echo-swift").click()
+    expect(pinned.get_by_role("button", name="Pin echo-swift")).to_be_visible()
+    log = page.get_by_role("region", name="Audit log").get_by_role("row").filter(has_text="unpin")
+    expect(log.first).to_contain_text(key["id"])
+
+    visitor = context.new_page()
+    visitor.goto(echo_arena.url)
+    visitor.get_by_label("Your prompt").fill("Something an operator must not see: canary-5511")
+    visitor.keyboard.press("Enter")
+    expect(page.get_by_role("region", name="Battles here").get_by_role("row")).not_to_have_count(0)
+    expect(visitor.get_by_role("button", name="A is better")).to_be_enabled()
+    assert "canary-5511" not in page.content()
+    visitor.get_by_role("button", name="A is better").click()
+    expect(visitor.get_by_role("heading", name="You preferred A")).to_be_visible()
+    page.reload()
+    row = page.get_by_role("region", name="Votes", exact=True).get_by_role("row").nth(1)
+    number = row.get_by_role("rowheader").text_content()
+    rule(page, f"Flag vote {number}", "a look at the buttons")
+    expect(row).to_contain_text("no: flagged")
+    rule(page, f"Unflag vote {number}", "seen")
+    expect(row).not_to_contain_text("flagged")
+    visitor.close()
+
+
+def test_rulings_ask_for_a_reason_and_reach_every_open_page(
+    page: Page, context: BrowserContext, echo_arena: Stack, key: Any
+) -> None:
+    sign_in(page, echo_arena, key)
+    other = context.new_page()
+    other.goto(f"{echo_arena.url}/operator")
+    rows = other.get_by_role("region", name="Who takes part").get_by_role("row").filter(has_text="echo-coder")
+    expect(rows.first).to_contain_text("yes")
+    page.get_by_role("button", name="Disable echo-coder").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_label("Reason")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    rule(page, "Disable echo-coder", "answers in rhymes")
+    expect(rows.first).to_contain_text("answers in rhymes")
+    rule(page, "Enable echo-coder", "fixed")
+    expect(rows.first).to_contain_text("yes")
+    other.close()
+
+
+def test_revoking_the_key_ends_the_session_of_a_page_that_is_open(
+    page: Page, complaints: list[str], echo_arena: Stack, key: Any
+) -> None:
+    sign_in(page, echo_arena, key)
+    keys(echo_arena, "revoke", key["id"])
+    expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+    assert "echo-sage" not in page.content()
+    assert all("401" in c for c in complaints), complaints
+    complaints.clear()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_everybody_can_read_and_operate_it(
+    page: Page, echo_arena: Stack, key: Any, scheme: Any, width: int, tmp_path: Path
+) -> None:
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 844})
+    page.goto(f"{echo_arena.url}/operator")
+    expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+    assert violations(page) == []
+    sign_in(page, echo_arena, key)
+    expect(page.get_by_role("region", name="Audit log").get_by_role("row")).not_to_have_count(0)
+    assert violations(page) == []
+    assert page.evaluate("() => document.documentElement.scrollWidth - innerWidth") <= 0
+    page.get_by_role("button", name="Time out echo-sage").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    assert violations(page) == []
+
+
+def violations(page: Page) -> Any:
+    page.evaluate(AXE.read_text())
+    return page.evaluate(
+        """() => axe.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"] })
+        .then((r) => r.violations.map((v) => [v.id, v.nodes.map((n) => n.html.slice(0, 160))]))"""
+    )

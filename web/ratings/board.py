@@ -18,6 +18,8 @@ from web.settings.ratings import RatingSettings
 KEPT_SNAPSHOTS = 200
 """Of each board; of those before them the last of each day stays for good."""
 _LOOKED_THROUGH = 50
+_STYLE_PATIENCE = 2000
+"""The board of style control waits for one vote more in so many; up to as many votes it never waits."""
 OVERALL, STYLE_CONTROL = "overall", "style_control"
 
 
@@ -39,7 +41,10 @@ class Boards:
         extents = {name: self.book.extent(name) for name in self._names()}
         for name in extents.keys() - self._stored.keys():
             self._stored[name] = newest_extent(session, name)
-        return {name: now for name, now in extents.items() if not _same(now, self._stored[name], doubtful)}
+        different = {name: now for name, now in extents.items() if not _same(now, self._stored[name], doubtful)}
+        if STYLE_CONTROL in different and _hardly(different[STYLE_CONTROL], self._stored[STYLE_CONTROL]):
+            del different[STYLE_CONTROL]
+        return different
 
     def fit(self, names: Iterable[str]) -> dict[str, list[Standing]]:
         """Those boards, best first."""
@@ -121,9 +126,14 @@ def _forget(session: Session, name: str) -> None:
         session.execute(delete(RatingSnapshot).where(RatingSnapshot.id.in_(expired)))
 
 
+def _hardly(now: Extent, before: Extent) -> bool:
+    """Whether so few votes came that the style board, whose fit reads every vote ten times, may wait for more."""
+    return 0 <= now.votes - before.votes < now.votes / _STYLE_PATIENCE
+
+
 def _same(now: Extent, before: Extent, doubtful: bool) -> bool:
     if not now.votes and not before.votes:
         return True
     if (now.votes, now.newest) != (before.votes, before.newest):
         return False
-    return now.digest == before.digest if before.digest else not doubtful
+    return not doubtful if before.digest is None else now.digest == before.digest

@@ -1,7 +1,7 @@
 """Drawing a pair for somebody: the policy that the settings name, told what is known at this moment.
 
-The arithmetic is in :mod:`web.arena.sampling`; here is what it costs a request: one round trip to Redis, and one read
-of the asker's newest battles where the policy has use for it.
+The arithmetic is in :mod:`web.arena.sampling`; here is what it costs a request: one round trip to Redis, and reads of
+the asker's newest battles and of the votes by pair where the policy has use for them.
 """
 
 from __future__ import annotations
@@ -15,11 +15,14 @@ from dataclasses import dataclass, replace
 from redis.exceptions import RedisError
 from sqlalchemy import select
 
-from web.arena.sampling import Active, Draw, Policy, ResidencyAware, Situation, Uniform, Weighted, ledger
+from web.arena import pairs
+from web.arena.sampling import Active, Draw, PairVotes, Policy, ResidencyAware, Situation, Uniform, Weighted, ledger
 from web.arena.sampling.distribution import in_order
 from web.arena.sampling.failing import fit, resting
+from web.arena.sampling.tally import by_pair
 from web.context import Arena
 from web.models import Battle
+from web.ratings.tally import Count
 from web.settings.sampling import SamplingSettings
 from worker.contract.catalog import Catalog
 from worker.contract.residency import Residency, pair_key
@@ -69,12 +72,12 @@ def draw_pair(
     """
     settings = arena.settings
     policy = policy_of(settings, arena.catalog)
-    known = _ledger(arena, policy)
+    known = _ledger(arena, drawn=isinstance(policy, ResidencyAware))
     rests = resting(known.failures, time.time(), settings.sampling_rest_after, settings.sampling_rest_s)
     situation = Situation(
         in_order(fit([m for m in models if m not in settings.sampling_outages], rests)),
         reports,
-        known.votes,
+        _votes(arena, policy),
         known.drawn,
         known.round,
         known.rounds,
@@ -83,28 +86,43 @@ def draw_pair(
     return Drawn(policy.distribution(situation).draw(dice, policy.version), policy, situation)
 
 
-def count(arena: Arena, drawn: Drawn) -> None:
-    """To be told of every battle that was begun: a draw that was refused leaves its pair's share of the round alone."""
+def count(arena: Arena, drawn: Drawn, instead_of: tuple[str, str] | None = None) -> None:
+    """To be told of every battle that was begun: a draw that was refused leaves its pair's share of the round alone.
+
+    ``instead_of``: a pair that was counted and did not meet after all.
+    """
     policy, now = drawn.policy, drawn.situation
     if not isinstance(policy, ResidencyAware) or policy.stay <= 0 or now is None:
         return
     key = pair_key(drawn.draw.a, drawn.draw.b)
     try:
         ledger.count(arena.redis, drawn.draw.a, drawn.draw.b)
+        if instead_of is not None:
+            ledger.count(arena.redis, *instead_of, by=-1)
         if policy.is_over(replace(now, drawn={**now.drawn, key: now.drawn.get(key, 0) + 1})):
             ledger.next_round(arena.redis, now.round)
     except RedisError as error:
         log.warning("a draw is not counted in its round: %s", type(error).__name__)
 
 
-def _ledger(arena: Arena, policy: Policy) -> ledger.Ledger:
-    base = policy.base if isinstance(policy, ResidencyAware) else policy
-    votes = isinstance(base, Active) or (isinstance(base, Weighted) and base.ramp > 0)
+def _ledger(arena: Arena, *, drawn: bool) -> ledger.Ledger:
     try:
-        return ledger.read(arena.redis, drawn=isinstance(policy, ResidencyAware), votes=votes)
+        return ledger.read(arena.redis, drawn=drawn)
     except RedisError as error:
         log.warning("a pair is drawn without knowing of others: %s", type(error).__name__)
         return ledger.Ledger()
+
+
+def _votes(arena: Arena, policy: Policy) -> dict[str, PairVotes]:
+    """As of the newest leaderboard, for policies that look at them."""
+    base = policy.base if isinstance(policy, ResidencyAware) else policy
+    if not isinstance(base, Active) and not (isinstance(base, Weighted) and base.ramp):
+        return {}
+    return by_pair(
+        Count(m.a, m.b, score, games)
+        for m in arena.db.read(pairs.read)
+        for score, games in ((1.0, m.wins_a), (0.0, m.wins_b), (0.5, m.ties + m.both_bad))
+    )
 
 
 def _seen(arena: Arena, owner: str) -> frozenset[str]:

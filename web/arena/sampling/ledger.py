@@ -1,26 +1,21 @@
-"""What draws have in common between processes, in Redis: the round, the votes by pair, the failures.
+"""What draws have in common between processes, in Redis: the round, and the failures.
 
-None of it is needed: without it, policies draw as if nothing had been drawn, voted or failed, and what they say of
+None of it is needed: without it, policies draw as if nothing had been drawn or failed, and what they say of
 their probabilities is as true. So nothing here is worth a lock.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
-
 from web.arena.sampling.failing import Failures
-from web.arena.sampling.situation import PairVotes
 from worker.contract.residency import pair_key
 
 ROUND = "arena:sampling:round"
 """Hash: battles drawn by pair; under :data:`_NAME` the round's name, which begins with how many are over."""
-VOTES = "arena:sampling:votes"
-"""JSON: ``{pair: [games, variance]}`` as of the newest leaderboard."""
 FAILURES = "arena:sampling:failures"
 """Hash: ``<count> <unix seconds>`` by model."""
 _FAILURES_TTL_S = 24 * 3600
@@ -42,33 +37,24 @@ class Ledger:
     round: str = ""
     rounds: int = 0
     drawn: dict[str, int] = field(default_factory=dict)
-    votes: dict[str, PairVotes] = field(default_factory=dict)
     failures: dict[str, Failures] = field(default_factory=dict)
 
 
-def read(redis: Any, *, drawn: bool, votes: bool) -> Ledger:
-    """Failures, and of the rest what a policy looks at, in one round trip. Raises RedisError."""
+def read(redis: Any, *, drawn: bool) -> Ledger:
+    """All of it, in one round trip; the round only where it is asked for. Raises RedisError."""
     with redis.pipeline(transaction=False) as pipe:
         pipe.hgetall(FAILURES)
         if drawn:
             pipe.hgetall(ROUND)
-        if votes:
-            pipe.get(VOTES)
         failures, *rest = pipe.execute()
-    counts = dict(rest.pop(0)) if drawn else {}
+    counts = dict(rest[0]) if drawn else {}
     name = counts.pop(_NAME, b"").decode()
     return Ledger(
         name,
         int(name.partition(".")[0] or 0),
         {k.decode(): int(v) for k, v in counts.items()},
-        _votes(rest.pop(0)) if votes else {},
         {k.decode(): _failures(v) for k, v in failures.items()},
     )
-
-
-def _votes(raw: bytes | None) -> dict[str, PairVotes]:
-    plain = msgspec.json.decode(raw, type=dict[str, tuple[float, float]]) if raw else {}
-    return {key: PairVotes(games, variance) for key, (games, variance) in plain.items()}
 
 
 def _failures(raw: bytes) -> Failures:
@@ -85,11 +71,6 @@ def next_round(redis: Any, over: str) -> None:
     """Begin anew, unless somebody has since the round named ``over`` was read. Raises RedisError."""
     following = int(over.partition(".")[0] or 0) + 1
     redis.register_script(_NEXT)(keys=[ROUND], args=[over, f"{following}.{secrets.token_hex(4)}"])
-
-
-def keep_votes(redis: Any, votes: Mapping[str, PairVotes]) -> None:
-    """For whoever draws next. Raises RedisError."""
-    redis.set(VOTES, msgspec.json.encode({k: (v.games, round(v.variance, 6)) for k, v in votes.items()}))
 
 
 def note_failure(redis: Any, models: Iterable[str], now: float) -> None:

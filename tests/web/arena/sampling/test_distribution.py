@@ -6,7 +6,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from web.arena.sampling import PairDistribution, TooFewModels
@@ -24,6 +24,7 @@ def distributions(draw: st.DrawFn) -> PairDistribution:
     return PairDistribution.of(names, np.array(weights))
 
 
+@settings(deadline=None)
 @given(distributions())
 def test_probabilities_sum_to_one_and_are_those_of_the_named_pairs(made: PairDistribution) -> None:
     assert made.p.sum() == pytest.approx(1)
@@ -33,6 +34,7 @@ def test_probabilities_sum_to_one_and_are_those_of_the_named_pairs(made: PairDis
         assert made.probability(one, one) == made.probability(one, "nobody") == 0
 
 
+@settings(deadline=None)
 @given(distributions(), st.randoms(use_true_random=False))
 def test_a_draw_carries_the_probability_it_was_drawn_with(made: PairDistribution, dice: random.Random) -> None:
     draw = made.draw(dice, "some-1")
@@ -41,6 +43,7 @@ def test_a_draw_carries_the_probability_it_was_drawn_with(made: PairDistribution
     assert 0 < draw.probability == min(made.probability(draw.a, draw.b), 1)
 
 
+@settings(deadline=None)
 @given(distributions(), st.floats(0, 1))
 def test_a_mixture_is_a_distribution_between_its_parts(made: PairDistribution, share: float) -> None:
     even = PairDistribution.uniform(made.models)
@@ -52,6 +55,7 @@ def test_a_mixture_is_a_distribution_between_its_parts(made: PairDistribution, s
         assert mixed.p.min() >= share * even.p.min() * (1 - 1e-9)
 
 
+@settings(deadline=None)
 @given(NAMES.filter(lambda n: len(n) > 2), st.data())
 def test_drawing_again_without_a_model_is_the_same_as_never_having_had_it(
     names: list[str], data: st.DataObject

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import redis
 
-from web.arena.sampling import PairVotes, ledger
+from web.arena.sampling import ledger
 from web.arena.sampling.failing import Failures
 
 Redis = redis.Redis
@@ -17,7 +17,7 @@ def store(redis_client: Redis) -> Any:
 
 
 def test_nothing_is_known_of_an_empty_store(store: Any) -> None:
-    assert ledger.read(store, drawn=True, votes=True) == ledger.Ledger()
+    assert ledger.read(store, drawn=True) == ledger.Ledger()
 
 
 def test_a_round_counts_until_somebody_begins_the_next(store: Any) -> None:
@@ -25,39 +25,32 @@ def test_a_round_counts_until_somebody_begins_the_next(store: Any) -> None:
     ledger.count(store, "a", "b")
     ledger.count(store, "a", "c")
     ledger.count(store, "a", "c", by=-1)
-    seen = ledger.read(store, drawn=True, votes=False)
+    seen = ledger.read(store, drawn=True)
     assert (seen.round, seen.drawn) == ("", {"a|b": 2, "a|c": 0})
     ledger.next_round(store, seen.round)
-    after = ledger.read(store, drawn=True, votes=False)
+    after = ledger.read(store, drawn=True)
     assert after.round != ""
     assert (after.rounds, after.drawn) == (1, {})
     ledger.next_round(store, after.round)
-    assert ledger.read(store, drawn=True, votes=False).rounds == 2
+    assert ledger.read(store, drawn=True).rounds == 2
 
 
 def test_a_round_that_two_find_over_is_ended_once(store: Any) -> None:
     ledger.next_round(store, "")
-    begun = ledger.read(store, drawn=True, votes=False).round
+    begun = ledger.read(store, drawn=True).round
     ledger.count(store, "a", "b")
     ledger.next_round(store, "")
-    again = ledger.read(store, drawn=True, votes=False)
+    again = ledger.read(store, drawn=True)
     assert (again.round, again.drawn) == (begun, {"a|b": 1})
-
-
-def test_votes_come_back_as_they_were_kept(store: Any) -> None:
-    votes = {"a|b": PairVotes(12.0, 0.25), "a|c": PairVotes(0.0, 0.1)}
-    ledger.keep_votes(store, votes)
-    assert ledger.read(store, drawn=False, votes=True).votes == votes
-    assert ledger.read(store, drawn=False, votes=False).votes == {}
 
 
 def test_failures_add_up_until_the_model_answers(store: Any) -> None:
     ledger.note_failure(store, ["a", "b"], 100.0)
     ledger.note_failure(store, ["a", "c"], 200.0)
-    assert ledger.read(store, drawn=False, votes=False).failures == {
+    assert ledger.read(store, drawn=False).failures == {
         "a": Failures(2, 200.0),
         "b": Failures(1, 100.0),
         "c": Failures(1, 200.0),
     }
     ledger.clear_failures(store, ["a", "c"])
-    assert set(ledger.read(store, drawn=False, votes=False).failures) == {"b"}
+    assert set(ledger.read(store, drawn=False).failures) == {"b"}

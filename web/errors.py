@@ -335,7 +335,7 @@ def _answer(error: ArenaError) -> Response:
     """A page for people who asked for one, a problem for everybody else; under some paths what they speak."""
     if (form := _form()) is not None:
         return form(error)
-    api = request.path.startswith(("/api/", "/ws", "/health", "/ready", "/openapi.json"))
+    api = request.path.startswith(("/api/", "/v1/", "/ws", "/health", "/ready", "/metrics", "/openapi.json"))
     if api or request.method not in ("GET", "HEAD") or not request.accept_mimetypes.accept_html:
         return problem(error)
     try:

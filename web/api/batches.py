@@ -39,7 +39,7 @@ from web.errors import (
     UnknownBatch,
     UnknownContender,
 )
-from web.openapi import access, problems, takes, text_body
+from web.openapi import access, leads_to, problems, takes, text_body
 
 bp = APIBlueprint("batches", __name__, url_prefix="/api/batches", tag="Batches")
 
@@ -54,6 +54,7 @@ _LINES = 'One prompt a line. JSONL: `"..."` or `{"prompt": "..."}`; other member
 @problems(BatchesOff, BatchTooLarge, InvalidLines, ModerationUnavailable)
 @problems(SameContender, SamplingRefused, TooManyBatches, UnknownContender)
 @access(session=False, scope="battle")
+@leads_to("batch_id", "/id")
 def create(query: BatchQuery) -> dict[str, Any]:
     """Hand in a batch of prompts.
 

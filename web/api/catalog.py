@@ -16,7 +16,7 @@ from web.arena.contenders import is_competing, read_contender
 from web.arena.pairs import Meetings
 from web.context import Arena, arena
 from web.errors import UnknownModel
-from web.openapi import problems, revalidates
+from web.openapi import leads_to, problems, revalidates
 from worker.contract.catalog import Catalog
 
 bp = APIBlueprint("catalog", __name__, url_prefix="/api/models", tag="Models")
@@ -25,6 +25,7 @@ bp = APIBlueprint("catalog", __name__, url_prefix="/api/models", tag="Models")
 @bp.get("")
 @bp.output(ModelsOut)
 @revalidates
+@leads_to("model_id", "/models/0/id")
 def models() -> Response:
     """The contenders.
 

@@ -10,6 +10,7 @@ from flask import Response, request
 from web.access import require
 from web.context import arena
 from web.metrics import CONTENT_TYPE, metrics
+from web.openapi import access
 from web.security import on_private_listener
 
 bp = APIBlueprint("metrics", __name__, tag="Operations")
@@ -17,13 +18,12 @@ bp = APIBlueprint("metrics", __name__, tag="Operations")
 
 _RESPONSES: Any = {
     200: {"description": "Prometheus's text format", "content": {"text/plain": {"schema": {"type": "string"}}}},
-    401: "Neither the private listener nor a key",
-    403: "A key without scope `admin`",
 }
 
 
 @bp.get("/metrics")
 @bp.doc(responses=_RESPONSES)
+@access(session=False, scope="admin")
 def show() -> Response:
     """What the web side counts, for Prometheus. On the private listener, or with a key of scope `admin`."""
     if not on_private_listener(request, arena().settings):

@@ -12,7 +12,7 @@ from web.api.schemas.battles import SharedOut, ShareOut
 from web.arena import sharing
 from web.context import arena
 from web.errors import NotVoted, UnknownBattle, UnknownShare
-from web.openapi import access, problems
+from web.openapi import access, leads_to, problems
 from web.security import current_owner
 
 bp = APIBlueprint("shares", __name__, url_prefix="/api", tag="Battles")
@@ -25,6 +25,7 @@ UNLISTED = {"X-Robots-Tag": "noindex"}
 @bp.output(ShareOut, status_code=201)
 @problems(UnknownBattle, NotVoted)
 @access()
+@leads_to("share_id", "/share_id")
 def share(battle_id: str) -> Response:
     """Let anybody who has its address read a battle you have voted; asked again, the address stays the same."""
     share_id, _ = sharing.share(arena(), current_owner(), battle_id)

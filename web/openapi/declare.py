@@ -37,6 +37,8 @@ class Declared:
     text: tuple[str, type[BaseModel] | None] | None = None
     """The media type of what it answers with 200, when that is text, and of what form each line is."""
     body: Body | None = None
+    leads: tuple[tuple[str, str], ...] = ()
+    """Path parameters that its answer holds, and where: a JSON pointer."""
 
     @property
     def asks(self) -> bool:
@@ -76,6 +78,11 @@ def revalidates(view: View) -> View:
 def text_body(media_type: str, line: type[BaseModel] | None = None) -> Callable[[View], View]:
     """What it answers with 200 is text of ``media_type``; ``line``: the form of each line of JSON in it."""
     return lambda view: _note(view, text=(media_type, line))
+
+
+def leads_to(parameter: str, pointer: str) -> Callable[[View], View]:
+    """Its answer holds, at a JSON pointer, what goes into paths as ``parameter``: the document links them."""
+    return lambda view: _note(view, leads=(*declared(view).leads, (parameter, pointer)))
 
 
 def takes(json: type[BaseModel], texts: dict[str, str], about: str = "") -> Callable[[View], View]:

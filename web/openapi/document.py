@@ -46,6 +46,7 @@ def finish(app: APIFlask, spec: dict[str, Any]) -> None:
         for method, operation in operations.items():
             if method in _METHODS:
                 _finish(operation, method, path, declared(views[path, method]), schemas)
+                _link(operation, path, declared(views[path, method]), spec["paths"])
     spec["x-problems"] = [
         {"code": k.code, "status": k.status, "title": k.title, "retry_after": k.later} for k in every_problem()
     ]
@@ -82,6 +83,19 @@ def _finish(operation: dict[str, Any], method: str, path: str, notes: Declared, 
         responses[str(status)] = general.refusal(kinds, openai=notes.openai)
     _say_headers(operation, method, path)
     _say_who(operation, notes)
+
+
+def _link(operation: dict[str, Any], path: str, notes: Declared, paths: dict[str, Any]) -> None:
+    """Say which operations its answer leads to: those below its own path's first two parts that take the parameter."""
+    below = "/".join(path.split("/")[:3])
+    success = next(r for s, r in operation["responses"].items() if s[0] == "2")
+    for parameter, pointer in notes.leads:
+        for other, operations in paths.items():
+            if f"{{{parameter}}}" in other and (other.startswith(below) or parameter != "battle_id"):
+                for there in (operations[m] for m in _METHODS if m in operations):
+                    name = there["operationId"]
+                    target = {"operationId": name, "parameters": {parameter: f"$response.body#{pointer}"}}
+                    success.setdefault("links", {})[name] = target
 
 
 def _revalidated(operation: dict[str, Any]) -> None:

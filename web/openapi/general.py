@@ -92,7 +92,6 @@ IDEMPOTENCY_KEY: dict[str, Any] = {
     "required": False,
     "description": "Of your choice. The same key with the same request is answered again, and not done again.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 64, "pattern": "^[!-~]+$"},
-    "example": "7f9c2f7e-9a53-4f0e-8f0c-2f6f7b1d6f5a",
 }
 
 EVERYWHERE = ("internal", "method_not_allowed", "not_found", "bad_request", "headers_too_large", "unknown_host")

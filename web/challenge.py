@@ -1,8 +1,8 @@
 """What stands before a session's first battle, where ``ARENA_CHALLENGE`` says so: a proof of work, or one's own check.
 
 A client that begins a battle without an answer is refused with ``challenge_needed`` and gets the challenge with it
-(``GET /api/challenge`` gives one too). It sends its answer in the header ``Arena-Challenge``. Sessions that have begun a
-battle are not asked again; keys are never asked, since an operator gave them out.
+(``GET /api/challenge`` gives one too). It sends its answer in the header ``Arena-Challenge``. Sessions that have begun
+a battle are not asked again; keys are never asked, since an operator gave them out.
 
 The built-in proof of work: find a number, so that SHA-256 of ``<seed>.<number>`` begins with ``difficulty`` zero bits.
 The server keeps nothing of a challenge until it is answered: its token is signed and says when it ends and for which

@@ -22,7 +22,7 @@ from web.settings import WebSettings
 
 Made = Callable[..., Flask]
 EMPTY = {"prompt": ""}
-"""A prompt that is refused (422) once the guard has let it by: what a battle needs beyond is not these tests' affair."""
+"""Refused (422) once the guard has let it by: what a battle needs beyond that is not these tests' affair."""
 
 
 class Password:
@@ -44,9 +44,7 @@ def make(settings: WebSettings) -> Iterator[Made]:
     with ExitStack() as made:
 
         def _make(challenge: str = "proof_of_work", **more: Any) -> Flask:
-            app = create_app(
-                settings.model_copy(update={"challenge": challenge, "challenge_difficulty": 6, **more})
-            )
+            app = create_app(settings.model_copy(update={"challenge": challenge, "challenge_difficulty": 6, **more}))
             arena: Arena = app.extensions["arena"]
             made.callback(arena.db.dispose)
             made.callback(arena.redis.connection_pool.disconnect)

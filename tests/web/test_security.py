@@ -197,9 +197,10 @@ def test_behind_tls_a_cookie_that_another_name_of_the_domain_could_have_set_is_n
     ],
 )
 def test_an_arena_with_names_answers_to_no_other(settings: WebSettings, host: str, path: str, status: int) -> None:
-    with running(settings.model_copy(update={"hosts": ("arena.example",)})) as app:
-        with app.test_client().get(path, headers={"Host": host, "Accept": "*/*"}) as reply:
-            assert reply.status_code == status
+    named = settings.model_copy(update={"hosts": ("arena.example",)})
+    headers = {"Host": host, "Accept": "*/*"}
+    with running(named) as app, app.test_client().get(path, headers=headers) as reply:
+        assert reply.status_code == status
 
 
 def test_a_name_that_a_client_claims_by_forwarding_changes_nothing(client: FlaskClient) -> None:
@@ -241,7 +242,9 @@ def test_whatever_is_answered_carries_every_header(app: Flask, method: str, path
 @pytest.mark.parametrize("opening", ['{"prompt": ' + '{"a": ' * 40, "[" * 40, "[" * 2000])
 def test_json_that_nests_too_deep_is_refused(client: FlaskClient, opening: str) -> None:
     closing = "".join({"{": "}", "[": "]"}[c] for c in reversed(opening) if c in "{[")
-    reply = client.post("/api/battles", data=opening + "1" * (opening[-1] != "[") + closing, content_type="application/json")
+    reply = client.post(
+        "/api/battles", data=opening + "1" * (opening[-1] != "[") + closing, content_type="application/json"
+    )
     assert (reply.status_code, reply.get_json(force=True)["code"]) == (400, "not_json")
 
 

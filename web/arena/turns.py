@@ -40,7 +40,6 @@ from worker.contract import channel, residency
 from worker.contract.events import SIDES, Side
 from worker.contract.jobs import ended_well
 
-
 Also = Callable[[Session, str], None]
 """Run with the battle's id in the transaction that puts a turn in line; what it raises undoes both."""
 

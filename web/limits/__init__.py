@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from flask import Flask, Response, g
+from flask import Flask, Response, g, request
 from flask_limiter import Limit, Limiter, RequestLimit
+from limits import RateLimitItemPerSecond
 
 from web.errors import RateLimited
 from web.limits.rules import RULES, Rule, amount, bucket, counts
-from web.limits.windows import SCHEME, Window, connect
+from web.limits.windows import SCHEME, Wanted, Window, Windows, connect
 
 if TYPE_CHECKING:
     from web.settings import WebSettings
@@ -40,9 +41,24 @@ def init_app(app: Flask, settings: WebSettings) -> None:
         storage_options=options,
         on_breach=_refuse,
         headers_enabled=False,
+        request_identifier=lambda: request.endpoint or "nowhere",  # or nobody who guesses addresses is refused
     )
+    app.before_request(partial(_count, limiter))
     limiter.init_app(app)
     app.after_request(_tell)
+
+
+def _count(limiter: Limiter) -> None:
+    """Count the request for all its limits at once; flask-limiter then finds out which of them refuses it."""
+    g.limits = {rule.name: most for rule in RULES if counts(rule) and (most := amount(rule.name))}
+    wanted = [_wanted(rule, g.limits[rule.name]) for rule in RULES if rule.name in g.limits]
+    g.limits_taken = cast(Windows, limiter.storage).take(wanted) if wanted else {}
+
+
+def _wanted(rule: Rule, most: int) -> Wanted:
+    """Counted under the key that flask-limiter will ask for."""
+    key = RateLimitItemPerSecond(most, rule.seconds).key_for(bucket(rule), rule.name)
+    return Wanted(key, most, rule.seconds)
 
 
 def _limit(rule: Rule) -> Limit:
@@ -56,14 +72,13 @@ def _limit(rule: Rule) -> Limit:
 
 def _spelt(rule: Rule) -> str:
     """The limit as flask-limiter reads it; empty: none for this request."""
-    most = amount(rule.name) if counts(rule) else 0
+    most = g.limits.get(rule.name)
     return f"{most}/{rule.seconds} seconds" if most else ""
 
 
 def _refuse(met: RequestLimit) -> None:
     name = met.request_args[-1]
-    window: Window | None = g.limit_windows.get(met.key)
-    wait_s = window.wait_s() if window else 1.0
+    wait_s = g.limits_taken[met.key][1].wait_s()
     raise RateLimited(
         f"At most {met.limit.amount} {_TEXTS[name]}. Try again in {max(1, math.ceil(wait_s))} s.",
         retry_after_s=math.ceil(wait_s),
@@ -72,7 +87,7 @@ def _refuse(met: RequestLimit) -> None:
 
 
 def _tell(response: Response) -> Response:
-    windows: list[Window] = list(g.get("limit_windows", {}).values())
+    windows: list[Window] = [window for _, window in g.get("limits_taken", {}).values()]
     if windows:
         nearest = min(windows, key=lambda w: w.remaining / w.most)
         response.headers["RateLimit-Limit"] = str(nearest.most)

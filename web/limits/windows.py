@@ -1,8 +1,10 @@
-"""Counting in Redis for flask-limiter: sliding windows, one round trip each, and what happens while Redis is away.
+"""Counting in Redis for flask-limiter: sliding windows, one round trip for all of a request's, and what happens while
+Redis is away.
 
 A sliding window is two counters: this window's, and the last one's weighed by how much of it the sliding window still
-covers. flask-limiter's own storage says yes or no and must be asked again for what is left; ours answers both at once,
-since every reply tells its client where it stands.
+covers. flask-limiter asks its storage limit by limit, and again for what is left; five round trips would cost a prompt
+more than everything else that is done for it. So they are all asked before (:meth:`Windows.take`), and the storage then
+answers from what was found. A request that one of its limits refuses moves none of its counters.
 """
 
 from __future__ import annotations
@@ -10,11 +12,12 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import redis
-from flask import g, has_request_context
+from flask import g
 from limits.storage import RedisStorage
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -30,31 +33,47 @@ BLIND_S = 1.0
 """After Redis failed it is not asked again for this long."""
 SCHEME = "arena-limits"
 
-_ACQUIRE = """
-local limit, expiry, amount = tonumber(ARGV[1]), tonumber(ARGV[2]) * 1000, tonumber(ARGV[3])
-local ttl = redis.call('pttl', KEYS[2])
-if ttl > 0 and ttl < expiry then
-  redis.call('rename', KEYS[2], KEYS[1])
-  redis.call('set', KEYS[2], 0, 'PX', ttl + expiry)
+_TAKE = """
+local found, room = {}, true
+for i = 1, #ARGV / 2 do
+  local old, new = KEYS[2 * i - 1], KEYS[2 * i]
+  local limit, expiry = tonumber(ARGV[2 * i - 1]), tonumber(ARGV[2 * i]) * 1000
+  local ttl = redis.call('pttl', new)
+  if ttl > 0 and ttl < expiry then
+    redis.call('rename', new, old)
+    redis.call('set', new, 0, 'PX', ttl + expiry)
+  end
+  local previous = tonumber(redis.call('get', old)) or 0
+  local previous_ttl = math.max(redis.call('pttl', old), 0)
+  local current = tonumber(redis.call('get', new)) or 0
+  local current_ttl = math.max(redis.call('pttl', new), 0)
+  local fits = math.floor(previous * previous_ttl / expiry) + current < limit
+  room = room and fits
+  found[i] = {fits and 1 or 0, previous, previous_ttl, current, current_ttl}
 end
-local previous = tonumber(redis.call('get', KEYS[1])) or 0
-local previous_ttl = math.max(redis.call('pttl', KEYS[1]), 0)
-local current = tonumber(redis.call('get', KEYS[2])) or 0
-local current_ttl = math.max(redis.call('pttl', KEYS[2]), 0)
-local taken = 0
-if math.floor(previous * previous_ttl / expiry) + current + amount <= limit then
-  taken = 1
-  current = current + amount
-  if current_ttl > 0 then
-    redis.call('incrby', KEYS[2], amount)
-  else
-    current_ttl = expiry * 2
-    redis.call('set', KEYS[2], amount, 'PX', current_ttl)
+if room then
+  for i, window in ipairs(found) do
+    window[4] = window[4] + 1
+    if window[5] > 0 then
+      redis.call('incr', KEYS[2 * i])
+    else
+      window[5] = tonumber(ARGV[2 * i]) * 2000
+      redis.call('set', KEYS[2 * i], 1, 'PX', window[5])
+    end
   end
 end
-return {taken, previous, previous_ttl, current, current_ttl}
+return found
 """
-"""The same rule as the library's ``acquire_sliding_window``, telling what it found."""
+"""The rule of the library's ``acquire_sliding_window`` for several windows at once, all of them or none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One limit of a request: at most ``most`` in ``seconds``, counted under ``key``."""
+
+    key: str
+    most: int
+    seconds: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +111,7 @@ def _until_lighter(count: int, left_s: float, seconds: int, room: int) -> float:
 
 
 class Windows(RedisStorage):
-    """Remembers each request's windows in ``g.limit_windows``, by key. Raises StorageUnavailable when ``closed``."""
+    """Raises StorageUnavailable while Redis is away, when ``closed``; otherwise lets everything through then."""
 
     STORAGE_SCHEME = [SCHEME]  # noqa: RUF012 - as the library declares it
 
@@ -100,31 +119,39 @@ class Windows(RedisStorage):
         super().__init__(uri, connection_pool=connection_pool, key_prefix="arena:limits", **options)
         self._closed = bool(closed)
         self._blind_until = 0.0
-        self._acquire = self.get_connection().register_script(_ACQUIRE)
+        self._take = self.get_connection().register_script(_TAKE.encode())
 
-    def acquire_sliding_window_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
-        """Whether one more is let through; counts it if so."""
+    def take(self, wanted: Sequence[Wanted]) -> dict[str, tuple[bool, Window]]:
+        """By key: whether that limit has room, and where it stands. All are counted if all have room, else none.
+
+        Empty while Redis is away. Raises StorageUnavailable.
+        """
         if time.monotonic() < self._blind_until:
             return self._uncounted()
-        previous, current = self._previous_window_key(key), self._current_window_key(key)
-        keys = [self.prefixed_key(previous), self.prefixed_key(current)]
+        keys = [self.prefixed_key(k) for w in wanted for k in (f"{{{w.key}}}/-1", f"{{{w.key}}}")]
         try:
-            found = self._acquire(keys, [limit, expiry, amount])
+            found = self._take(keys, [n for w in wanted for n in (w.most, w.seconds)])
         except RedisError as error:
             self._blind_until = time.monotonic() + BLIND_S
             log.error("limits cannot be counted: %s", type(error).__name__)
             return self._uncounted()
-        taken, before, before_ms, now, now_ms = (int(n) for n in found)
-        if has_request_context():
-            left_s = max(0.0, now_ms / 1000 - expiry)
-            windows: dict[str, Window] = g.setdefault("limit_windows", {})
-            windows[key] = Window(limit, expiry, before, before_ms / 1000, now, left_s)
-        return bool(taken)
+        return {w.key: _read(w, row) for w, row in zip(wanted, found, strict=True)}
 
-    def _uncounted(self) -> bool:
+    def acquire_sliding_window_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
+        """What flask-limiter asks: whether this limit lets the request through, as :meth:`take` found."""
+        taken: dict[str, tuple[bool, Window]] = g.limits_taken
+        return taken[key][0] if key in taken else True
+
+    def _uncounted(self) -> dict[str, tuple[bool, Window]]:
         if self._closed:
             raise StorageUnavailable("Requests cannot be counted right now.")
-        return True
+        return {}
+
+
+def _read(wanted: Wanted, row: Sequence[int]) -> tuple[bool, Window]:
+    fits, before, before_ms, now, now_ms = row
+    left_s = max(0.0, now_ms / 1000 - wanted.seconds)
+    return bool(fits), Window(wanted.most, wanted.seconds, before, before_ms / 1000, now, left_s)
 
 
 def connect(url: str) -> Any:

@@ -192,9 +192,7 @@ def test_after_a_turn_that_failed_another_may_be_asked_which_is_not_told_of_it(
     assert (shown["state"], shown["votable"], shown["error"]) == ("finished", True, None)
 
 
-def test_a_first_turn_that_failed_is_nothing_to_go_on_from(
-    begin: Begin, finish: Finish, client: FlaskClient
-) -> None:
+def test_a_first_turn_that_failed_is_nothing_to_go_on_from(begin: Begin, finish: Finish, client: FlaskClient) -> None:
     battle = begin()
     finish(battle, **failed(BROKEN))
     assert code(ask(client, battle)) == (409, "not_continuable")

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from web.errors import StorageUnavailable
-from web.limits.windows import Window, Windows, connect
+from web.limits.windows import Wanted, Window, Windows, connect
 
 
 def storage(url: str, *, closed: bool = False) -> Windows:
@@ -18,7 +18,8 @@ def storage(url: str, *, closed: bool = False) -> Windows:
 
 
 def take(windows: Windows, most: int, seconds: int, key: str = "k") -> bool:
-    return windows.acquire_sliding_window_entry(key, most, seconds)
+    (found,) = windows.take([Wanted(key, most, seconds)]).values()
+    return found[0]
 
 
 def weight(window: Window, later_s: float) -> int:
@@ -57,6 +58,16 @@ def test_no_more_than_the_limit_are_let_through_however_many_ask(redis_url: str,
     assert take(windows, 5, 60, "another")
 
 
+def test_a_request_that_one_limit_refuses_uses_up_none_of_the_others(redis_url: str, redis_client: redis.Redis) -> None:
+    windows = storage(redis_url)
+    both = [Wanted("narrow", 1, 60), Wanted("wide", 10, 60)]
+    assert [fits for fits, _ in windows.take(both).values()] == [True, True]
+    for _ in range(3):
+        found = windows.take(both)
+        assert [fits for fits, _ in found.values()] == [False, True]
+        assert found["wide"][1].remaining == 9
+
+
 def test_a_window_that_has_passed_still_weighs(redis_url: str, redis_client: redis.Redis) -> None:
     windows = storage(redis_url)
     for _ in range(10):
@@ -71,11 +82,11 @@ def test_a_window_that_has_passed_still_weighs(redis_url: str, redis_client: red
 
 def test_counters_go_away_by_themselves(redis_url: str, redis_client: redis.Redis) -> None:
     take(storage(redis_url), 5, 60)
-    assert all(0 < redis_client.ttl(key) <= 120 for key in redis_client.keys())
+    assert all(0 < redis_client.ttl(key) <= 120 for key in redis_client.scan_iter())
 
 
 def test_without_redis_everything_or_nothing_is_let_through(tmp_path_factory: pytest.TempPathFactory) -> None:
     nobody = f"unix://{tmp_path_factory.mktemp('none')}/r.sock"
-    assert take(storage(nobody), 1, 60)
+    assert storage(nobody).take([Wanted("k", 1, 60)]) == {}
     with pytest.raises(StorageUnavailable):
         take(storage(nobody, closed=True), 1, 60)

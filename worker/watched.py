@@ -20,8 +20,8 @@ def connect(app: Celery, settings: WorkerSettings) -> None:
     tracked = Tracked()
 
     def set_up(loglevel: int | None = None, **_: Any) -> None:
-        told = "log_level" in settings.model_fields_set or not loglevel
-        logs.install(settings.log_format, settings.log_level if told else logging.getLevelName(loglevel))
+        typed = loglevel and "log_level" not in settings.model_fields_set
+        logs.install(settings.log_format, logging.getLevelName(loglevel) if typed else settings.log_level)
         app.log.redirect_stdouts("WARNING")
 
     def begin_traces(**_: Any) -> None:

@@ -15,8 +15,8 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 
 from tests.web.helpers import MODELS, queued, report_worker, side, types
-from web.arena.lining import session_word
 from web.arena.drawing import policy_of
+from web.arena.lining import session_word
 from web.context import Arena
 from web.models import Battle, Words
 from worker.contract import channel, jobs

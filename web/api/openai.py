@@ -15,12 +15,16 @@ from web.arena.lining import session_word
 from web.bounds import accepts
 from web.context import Arena, arena
 from web.errors import Busy, EmptyPrompt, ModerationUnavailable, NoWorker, PromptRefused, PromptTooLong
+from web.idempotency import takes
 from web.openai import asking, caller, door, refusals
 from web.openai.answers import Answers
 from web.openai.wire import Form, model_object
 from web.openapi import access, problems, speaks_openai
 from web.settings import WebSettings
 from worker.contract.jobs import ChatJob
+
+LONGEST_S = 900
+"""What was asked with an ``Idempotency-Key`` may be answered for so long before it may be asked again."""
 
 bp = APIBlueprint("openai", __name__, url_prefix="/v1", tag="OpenAI")
 
@@ -65,6 +69,7 @@ def _body_bytes(settings: WebSettings) -> int:
 
 @bp.post("/chat/completions")
 @accepts(max_bytes=_body_bytes)
+@takes(LONGEST_S)
 @bp.input(ChatIn, arg_name="body")
 @bp.output(ChatOut)
 @bp.doc(responses={200: _STREAM})

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from web.arena.admission import admit, admit_pair
+from web.arena.admission import admit, admit_alone, admit_pair
 from web.errors import Busy, NoWorker
 from worker.contract.residency import Residency, pair_key
 
@@ -87,3 +87,17 @@ def test_one_worker_that_takes_the_pair_is_enough() -> None:
 def test_a_pair_whose_models_live_on_different_workers_has_no_worker() -> None:
     with pytest.raises(NoWorker):
         admit_pair([report(models=("m1",)), report(worker="v", models=("m2",))], "m1", "m2")
+
+
+def test_a_model_alone_is_taken_refused_or_not_there_by_what_its_workers_say() -> None:
+    full = report(refuses_alone={"m1": 7.0})
+    admit_alone([full], "m2")
+    admit_alone([full, report(worker="other")], "m1")
+    with pytest.raises(Busy) as busy:
+        admit_alone([full, report(worker="other", refuses_alone={"m1": 3.0})], "m1")
+    assert busy.value.headers["Retry-After"] == "3"
+    with pytest.raises(Busy):
+        admit_alone([report(waiting=10)], "m1")
+    for nobody in ([], [report(accepting=False)], [report(failed={"m1": "x"})], [report(models=("m2",))]):
+        with pytest.raises(NoWorker):
+            admit_alone(nobody, "m1")

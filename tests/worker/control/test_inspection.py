@@ -12,7 +12,7 @@ from tests.worker.control.conftest import CATALOG, LORA, REMOTE, Operator, entry
 from worker.control.inspection import _standing
 from worker.memory import Bytes
 
-INSPECT = ("engines", "queue", "memory", "plan", "battles", "operations")
+INSPECT = ("engines", "queue", "memory", "plan", "battles", "chats", "operations")
 CONTROL = (
     *("load", "unload", "sleep", "wake", "pin", "unpin"),
     *("drain", "resume", "cancel", "set_capacity", "reload_catalog"),

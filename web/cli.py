@@ -10,12 +10,15 @@ from flask import Flask
 from web.admin.cli import keys
 from web.context import Arena
 from web.migrate import is_current, newest_revision, upgrade
+from web.ratings.cli import export, import_votes
 from web.retention import age_limit, purge
 
 
 def init_app(app: Flask) -> None:
     """Register the commands."""
     app.cli.add_command(keys)
+    app.cli.add_command(export)
+    app.cli.add_command(import_votes)
 
     @app.cli.command("migrate")
     def migrate() -> None:

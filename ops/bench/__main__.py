@@ -8,7 +8,19 @@ import sys
 
 from ops.bench.report import render
 
-BENCHES = ("load", "coresident", "contention", "throughput", "chaos", "overhead", "sockets", "ratings", "sampling")
+BENCHES = (
+    "load",
+    "coresident",
+    "contention",
+    "throughput",
+    "chaos",
+    "overhead",
+    "sockets",
+    "ratings",
+    "refresh",
+    "sampling",
+    "accept",
+)
 
 
 def main(argv: list[str] | None = None) -> int:

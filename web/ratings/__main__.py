@@ -1,6 +1,7 @@
 """``python -m web.ratings FILE``: the leaderboard of any file of votes, ours or another arena's.
 
-FILE is JSON lines, a JSON array or CSV with ``model_a, model_b, winner`` (``-``: standard input).
+FILE is JSON lines, a JSON array or CSV with ``model_a, model_b, winner`` (``-``: standard input). On a terminal it
+prints a table, elsewhere a JSON array of ``model, rank, rating, low, high, votes``.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
         return _refuse(f"{args.file}: {error.strerror or error}")
     except (ValueError, NotConverged) as error:
         return _refuse(f"{args.file}: {error}")
-    if args.json or args.full:
+    if args.json or args.full or not (args.table or sys.stdout.isatty()):
         text = as_json(plain(rows, args.min_votes if args.full else None))
     else:
         text = as_table(rows, args.min_votes)
@@ -47,8 +48,12 @@ def _parser() -> argparse.ArgumentParser:
     default = Method()
     add = parser.add_argument
     add("file", metavar="FILE")
-    add("--json", action="store_true", help="a JSON array of model, rank, rating, low, high, votes")
-    add("--full", action="store_true", help="JSON with rank spread, win rate and whether a row is preliminary as well")
+    shape = parser.add_mutually_exclusive_group()
+    shape.add_argument("--json", action="store_true", help="a JSON array; the default unless a person is looking")
+    shape.add_argument("--table", action="store_true", help="a table; the default on a terminal")
+    shape.add_argument(
+        "--full", action="store_true", help="JSON with rank spread, win rate and whether a row is preliminary as well"
+    )
     add("--prior", type=_at_least_zero, default=default.prior, help="precision of the prior; 0: none (%(default)s)")
     add("--weights", choices=("auto", "none", "propensity", "realised"), default=default.weights)
     add("--interval", choices=get_args(Kind), default=default.interval)

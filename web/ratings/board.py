@@ -67,15 +67,19 @@ class Boards:
         return replace(self._method, style=True) if name == STYLE_CONTROL else self._method
 
 
-def make_boards(settings: RatingSettings) -> Boards:
+def make_method(settings: RatingSettings) -> Method:
     """As the settings say."""
-    method = Method(
+    return Method(
         prior=settings.rating_prior,
         weights=settings.rating_weights,
         both_bad=settings.rating_both_bad,
         order=settings.rating_order,
     )
-    return Boards(method, settings.board_min_votes)
+
+
+def make_boards(settings: RatingSettings) -> Boards:
+    """As the settings say."""
+    return Boards(make_method(settings), settings.board_min_votes)
 
 
 def newest_extent(session: Session, name: str = OVERALL) -> Extent:

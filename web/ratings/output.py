@@ -8,6 +8,7 @@ from typing import Any
 
 from web.ratings.standings import Standing
 
+COLUMNS = ("model", "rank", "rating", "low", "high", "votes")
 DIGITS = 6
 """Decimals of a rating: far below what a vote moves, far above where machines differ."""
 

@@ -6,6 +6,7 @@ The records worker reads the same object: both halves of the web side must agree
 from __future__ import annotations
 
 import contextlib
+import hmac
 import os
 import secrets
 from ipaddress import IPv4Network, IPv6Network
@@ -107,6 +108,12 @@ class WebSettings(
         if self.secret_key is not None:
             return self.secret_key.get_secret_value()
         return _kept_key(self.secret_key_file or self.data_dir / "secret_key")
+
+    def export_salting(self) -> bytes:
+        """The key of the ids in exports."""
+        if self.export_salt is not None:
+            return self.export_salt.get_secret_value().encode()
+        return hmac.digest(self.signing_key().encode(), b"export", "sha256")
 
     @classmethod
     def from_env(cls) -> WebSettings:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings
 
 
@@ -23,5 +23,9 @@ class RatingSettings(BaseSettings):
     """Whether a vote for "both are bad" is a tie, or no game."""
     rating_order: Literal["rating", "lower"] = "rating"
     """What ranks go by: the rating, or the lower bound of its interval."""
+    export_delay_days: int = Field(default=7, ge=0)
+    """Votes are published this many whole days after they were cast: nobody can watch their own appear. 0: at once."""
+    export_salt: SecretStr | None = None
+    """Makes the ids in exports; default: from the secret key. With another one nobody can join old exports to new."""
     board_min_votes: int = Field(default=30, ge=1)
     """Boards of a language, of code, mathematics and so on appear from this many counted votes on."""

@@ -59,7 +59,7 @@ def test_all_three_formats_and_any_order_give_the_same_bytes(
 
 
 def test_a_table_for_people_marks_the_preliminary(file: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    assert main([str(file), "--min-votes", "4"]) == 0
+    assert main([str(file), "--table", "--min-votes", "4"]) == 0
     lines = capfdbinary.readouterr().out.decode().splitlines()
     assert [line.endswith("*") for line in lines[1:4]] == [True, False, False]
     assert lines[-1] == "* preliminary: fewer than 4 votes"

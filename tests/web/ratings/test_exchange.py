@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import csv
+import json
+import math
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import select, update
+
+from tests.web.ratings.test_board import add_votes
+from web.context import Arena
+from web.models import Battle, Vote
+from web.ratings import exchange
+from web.ratings.imports import parse
+from web.records.service import Records
+
+VOTES = (
+    ("x", "y", "a", True), ("y", "x", "tie", True), ("y", "z", "both_bad", True), ("z", "y", "b", True),
+    ("x", "z", "a", True), ("x", "z", "b", True), ("x", "y", "b", False),
+)  # fmt: skip
+STYLE = {side: {"tokens": n, "headers": 0, "list_items": 1, "bold": 2} for side, n in (("a", 10), ("b", 20))}
+
+
+@pytest.fixture
+def command(app: Flask) -> Callable[..., bytes]:
+    def run(*arguments: str, code: int = 0) -> bytes:
+        result = app.test_cli_runner().invoke(args=list(arguments))
+        assert result.exit_code == code, result.output
+        return bytes(result.stdout_bytes)
+
+    return run
+
+
+@pytest.fixture
+def voted(arena: Arena) -> Arena:
+    for vote, probability in zip(VOTES, (0.5, 0.2, 0.3, 0.3, 0.2, 0.5, 0.5), strict=True):
+        add_votes(arena, vote, features={"probability": probability, "boards": ["code"], "style": STYLE})
+    return arena
+
+
+def lines(output: bytes) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in output.splitlines()]
+
+
+@pytest.mark.parametrize("shape", ["jsonl", "csv"])
+def test_the_exported_board_is_what_anybody_makes_of_the_exported_votes(
+    shape: str, voted: Arena, command: Callable[..., bytes], tmp_path: Path, repo_root: Path
+) -> None:
+    file = tmp_path / "votes"
+    file.write_bytes(command("export", "votes", "--delay-days", "0", "--format", shape))
+    made = subprocess.run(
+        [sys.executable, "-m", "web.ratings", str(file)], capture_output=True, cwd=repo_root, check=True, timeout=60
+    )
+    exported = command("export", "leaderboard", "--delay-days", "0")
+    assert exported == made.stdout
+    assert sum(row["votes"] for row in json.loads(exported)) == 2 * sum(counted for *_, counted in VOTES)
+
+
+def test_the_exported_board_is_the_stored_one(
+    voted: Arena, records: Records, client: FlaskClient, command: Callable[..., bytes]
+) -> None:
+    assert records.refresh_ratings() is True
+    shown = client.get("/api/leaderboard").get_json()["models"]
+    exported = json.loads(command("export", "leaderboard", "--delay-days", "0"))
+    assert [(r["model"], r["rank"], r["rating"], r["votes"]) for r in shown] == [
+        (r["model"], r["rank"], round(r["rating"], 1), r["votes"]) for r in exported
+    ]
+
+
+def test_votes_that_do_not_count_are_there_and_say_why(voted: Arena, command: Callable[..., bytes]) -> None:
+    voted.db.write(lambda s: s.execute(update(Vote).where(Vote.counted.is_(False)).values(reasons=["flagged"])))
+    rows = lines(command("export", "votes", "--delay-days", "0"))
+    assert len(rows) == len(VOTES)
+    assert [row["reasons"] for row in rows if not row["counted"]] == [["flagged"]]
+    assert list(rows[0]) == list(exchange.COLUMNS)
+
+
+def test_nothing_in_the_export_can_be_joined_to_a_session_or_a_battle(
+    voted: Arena, command: Callable[..., bytes]
+) -> None:
+    output = command("export", "votes", "--delay-days", "0")
+    hidden = voted.db.read(lambda s: [*s.scalars(select(Battle.id)), *s.scalars(select(Vote.created_at))])
+    for secret in hidden:
+        text = secret.isoformat(sep=" ")[:19] if isinstance(secret, datetime) else secret
+        assert text.encode() not in output
+        assert text.replace(" ", "T").encode() not in output
+    assert len({row["voter"] for row in lines(output)}) == 1
+    assert len({row["vote"] for row in lines(output)}) == len(VOTES)
+    other = exchange.pseudonym(b"another salt", "voter", "o")
+    assert other not in {row["voter"] for row in lines(output)}
+
+
+def test_the_order_says_nothing_and_stays(voted: Arena, command: Callable[..., bytes]) -> None:
+    before = [row["vote"] for row in lines(command("export", "votes", "--delay-days", "0"))]
+    assert before == sorted(before)
+    add_votes(voted, ("x", "y", "a", True))
+    after = [row["vote"] for row in lines(command("export", "votes", "--delay-days", "0"))]
+    assert [vote for vote in after if vote in before] == before
+
+
+def test_votes_appear_after_the_delay_and_by_whole_days(voted: Arena, command: Callable[..., bytes]) -> None:
+    assert command("export", "votes") == b""
+    assert command("export", "leaderboard") == b"[]\n"
+    old = datetime.now(UTC) - timedelta(days=9)
+    voted.db.write(lambda s: s.execute(update(Vote).where(Vote.id == 1).values(created_at=old)))
+    assert len(lines(command("export", "votes"))) == 1
+    assert exchange.cutoff(datetime(2026, 3, 8, 23, 59, tzinfo=UTC), 7) == datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def test_csv_holds_the_same_as_json_lines(voted: Arena, command: Callable[..., bytes]) -> None:
+    table = list(
+        csv.DictReader(command("export", "votes", "--delay-days", "0", "--format", "csv").decode().splitlines())
+    )
+    rows = lines(command("export", "votes", "--delay-days", "0"))
+    assert [(r["vote"], r["winner"], float(r["probability"]), r["boards"].split(), r["counted"]) for r in table] == [
+        (r["vote"], r["winner"], r["probability"], r["boards"], str(r["counted"]).lower()) for r in rows
+    ]
+    assert json.loads(table[0]["style_a"]) == STYLE["a"]
+
+
+FASTCHAT = {
+    "question_id": "q1", "model_a": "vicuna-13b", "model_b": "koala-13b", "winner": "tie (bothbad)",
+    "judge": "arena_user_7", "turn": 2, "anony": True, "language": "German", "tstamp": 1682351591.1,
+}  # fmt: skip
+ASKED = {"role": "user", "content": "Write a poem about the sea"}
+LMARENA = {
+    "id": "e5", "model_a": "m-1", "model_b": "m-2", "winner": "both_bad", "evaluation_session_id": "s9",
+    "timestamp": "2025-06-01T10:00:00", "is_code": True, "language": "en",
+    "conversation_a": [ASKED, {"role": "assistant", "content": "**Sea**"}],
+    "conversation_b": [ASKED, {"role": "assistant", "content": "# A\nb c"}],
+}  # fmt: skip
+
+
+def test_fastchats_rows_are_understood() -> None:
+    vote = parse(FASTCHAT, 1)
+    assert vote is not None
+    assert (vote.winner, vote.voter, vote.turns) == ("both_bad", "arena_user_7", 2)
+    assert vote.at == datetime.fromtimestamp(1682351591.1, UTC)
+    assert vote.features == {"boards": ["language_de", "multi_turn"]}
+    assert parse(FASTCHAT | {"anony": False}, 1) is None
+
+
+def test_lmarenas_rows_are_understood_and_leave_only_features_of_texts() -> None:
+    vote = parse(LMARENA, 1)
+    assert vote is not None
+    assert (vote.winner, vote.voter, vote.at) == ("both_bad", "s9", datetime(2025, 6, 1, 10, tzinfo=UTC))
+    assert vote.features["boards"] == ["code", "language_en"]
+    assert vote.features["style"]["a"] == {"tokens": 1, "headers": 0, "list_items": 0, "bold": 1}
+    assert "sea" not in str(vote).lower()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"winner": "none"}, "winner is 'none'"),
+        ({"model_b": "vicuna-13b"}, "cannot meet itself"),
+        ({"model_a": ""}, "model_a is ''"),
+        ({"model_a": "x" * 65}, "more than 64"),
+        ({"model_a": "a\x00b"}, "cannot be printed"),
+        ({"tstamp": "yesterday"}, "neither seconds nor"),
+        ({"tstamp": math.inf}, "neither seconds nor"),
+    ],
+)
+def test_what_is_no_vote_is_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        parse(FASTCHAT | change, 1)
+
+
+def test_an_import_joins_the_board_once(
+    arena: Arena, records: Records, client: FlaskClient, command: Callable[..., bytes], tmp_path: Path
+) -> None:
+    file = tmp_path / "clean_battle.json"
+    file.write_text(json.dumps([FASTCHAT, FASTCHAT | {"question_id": "q2", "winner": "model_a"}, LMARENA,
+                                FASTCHAT | {"anony": False}]))  # fmt: skip
+    assert command("import", str(file), "--source", "lmsys", "--dry-run") == b"read 3, stored 0, not blind 1\n"
+    assert command("import", str(file), "--source", "lmsys") == b"read 3, stored 3, not blind 1\n"
+    assert command("import", str(file), "--source", "lmsys") == b"read 3, stored 0, not blind 1\n"
+    assert records.refresh_ratings() is True
+    rows = {row["model"]: row["votes"] for row in client.get("/api/leaderboard").get_json()["models"]}
+    assert rows == {"vicuna-13b": 2, "koala-13b": 2, "m-1": 1, "m-2": 1}
+
+
+def test_our_own_export_can_be_imported(voted: Arena, command: Callable[..., bytes], tmp_path: Path) -> None:
+    file = tmp_path / "votes.jsonl"
+    file.write_bytes(command("export", "votes", "--delay-days", "0"))
+    assert command("import", str(file), "--source", "mirror") == b"read 7, stored 7, not blind 0\n"
+    assert voted.db.read(lambda s: len(s.scalars(select(Vote.id).where(Vote.counted.is_(False))).all())) == 2
+
+
+def test_a_bad_row_stops_the_import_before_anything_is_stored(
+    arena: Arena, command: Callable[..., bytes], tmp_path: Path
+) -> None:
+    file = tmp_path / "votes.jsonl"
+    file.write_text(json.dumps(FASTCHAT) + "\n{}\n")
+    command("import", str(file), "--source", "x", code=1)
+    assert arena.db.read(lambda s: s.scalars(select(Vote.id)).all()) == []

@@ -23,6 +23,8 @@ from web.security import same_site
 from web.settings import WebSettings
 
 COOKIE = "arena_operator"
+TLS_PREFIX = "__Secure-"
+"""Before the cookie's name behind TLS: nobody who can only speak in plain text to this host can plant one."""
 PATH = "/api/admin"
 SIGNED_IN_S = 12 * 3600
 SCOPE = "admin"
@@ -63,7 +65,7 @@ def sign_in(context: Arena, token: str) -> tuple[Key, str]:
 def remember(response: Response, value: str) -> None:
     """Set the cookie."""
     response.set_cookie(
-        COOKIE,
+        _cookie_name(),
         value,
         max_age=SIGNED_IN_S,
         path=PATH,
@@ -75,7 +77,7 @@ def remember(response: Response, value: str) -> None:
 
 def forget(response: Response) -> None:
     """Take the cookie back."""
-    response.delete_cookie(COOKIE, path=PATH, httponly=True, samesite="Strict", secure=request.is_secure)
+    response.delete_cookie(_cookie_name(), path=PATH, httponly=True, samesite="Strict", secure=request.is_secure)
 
 
 def validity(context: Arena, key: Key) -> Callable[[], bool]:
@@ -92,7 +94,7 @@ def validity(context: Arena, key: Key) -> Callable[[], bool]:
 
 
 def _from_cookie(context: Arena) -> Key:
-    value = request.cookies.get(COOKIE)
+    value = request.cookies.get(_cookie_name())
     if not value:
         raise NotSignedIn("Authorization: Bearer arena_..., or sign in at /operator.", scope=SCOPE)
     if not same_site(request.headers, request.host, context.settings.origins):
@@ -106,6 +108,10 @@ def _from_cookie(context: Arena) -> Key:
     if key is None or key.mark != mark or SCOPE not in key.scopes:
         raise NotSignedIn("The key you signed in with opens nothing any more.", scope=SCOPE)
     return key
+
+
+def _cookie_name() -> str:
+    return TLS_PREFIX + COOKIE if request.is_secure else COOKIE
 
 
 def _signer() -> URLSafeTimedSerializer:

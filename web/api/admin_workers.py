@@ -53,6 +53,7 @@ _inspection("queue", commands.Queue(), "Who waits for which models, how long, an
 _inspection("memory", commands.Memory(), "Both memory ledgers, what is reserved for which engine, pins")
 _inspection("plan", commands.Plan(), "What the scheduler would do at this moment, and why")
 _inspection("battles", commands.Battles(), "Battles queued or running: models by side and age")
+_inspection("chats", commands.Chats(), "Requests of /v1 queued or running: model and age")
 
 
 @bp.get("/operations")

@@ -90,6 +90,10 @@ class Battles(_Command, frozen=True, tag="battles"):
     pass
 
 
+class Chats(_Command, frozen=True, tag="chats"):
+    pass
+
+
 class Operations(_Command, frozen=True, tag="operations"):
     """``which``: an operation's id or how many; empty: the latest."""
 
@@ -112,6 +116,7 @@ Command = (
     | Memory
     | Plan
     | Battles
+    | Chats
     | Operations
 )
 

@@ -23,7 +23,8 @@ def test_the_cookie_is_not_the_key_and_goes_nowhere_else(app: Flask, admin: Bear
     assert admin.token.split("_")[2] not in cookie
     assert client.get("/api/admin/session").get_json() == {"operator": {"id": admin.id, "name": "a program"}}
     over_https = app.test_client().post("/api/admin/session", json={"key": admin.token}, base_url="https://localhost")
-    assert "Secure" in over_https.headers["Set-Cookie"]
+    assert over_https.headers["Set-Cookie"].startswith("__Secure-arena_operator=")
+    assert "; Secure" in over_https.headers["Set-Cookie"]
 
 
 def test_signing_out_takes_it_back(browser: FlaskClient) -> None:

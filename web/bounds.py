@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from flask import Flask, current_app, request
+from werkzeug.exceptions import NotFound
 
 from web.context import arena
-from web.errors import NotJson
+from web.errors import InvalidQuery, NotJson
 from web.settings import WebSettings
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -69,6 +70,13 @@ def has_body() -> bool:
 def init_app(app: Flask, settings: WebSettings) -> None:
     """Register the check; it must come before anything that reads a body."""
     app.config["MAX_CONTENT_LENGTH"] = usual_bytes(settings)
+
+    @app.before_request
+    def check_address() -> None:
+        if "\x00" in request.path:
+            raise NotFound()
+        if any("\x00" in text for pair in request.args.items(multi=True) for text in pair):
+            raise InvalidQuery("The address holds a NUL character, which no text may.")
 
     @app.before_request
     def check_body() -> None:

@@ -20,7 +20,7 @@ def check_prompt(prompt: str, max_chars: int) -> str:
             limit=max_chars,
             length=len(prompt),
         )
-    return _stored(prompt, "prompt")
+    return stored_text(prompt, "prompt")
 
 
 def check_comment(comment: str | None, max_chars: int) -> str | None:
@@ -34,7 +34,7 @@ def check_comment(comment: str | None, max_chars: int) -> str | None:
             limit=max_chars,
             length=len(comment),
         )
-    return _stored(comment, "comment")
+    return stored_text(comment, "comment")
 
 
 def check_sampling(chosen: Mapping[str, Any] | None, settings: WebSettings) -> dict[str, Any] | None:
@@ -49,12 +49,15 @@ def check_sampling(chosen: Mapping[str, Any] | None, settings: WebSettings) -> d
             f"max_tokens: at most {limit} may be asked for.", field="sampling.max_tokens", limit=limit
         )
     for text in given.get("stop", ()):
-        _stored(text, "sampling.stop")
+        stored_text(text, "sampling.stop")
     return given or None
 
 
-def _stored(text: str, what: str) -> str:
-    """PostgreSQL refuses NUL, and nothing can encode half a surrogate pair."""
+def stored_text(text: str, what: str) -> str:
+    """``text``, if a database can hold it: PostgreSQL refuses NUL, and nothing can encode half a surrogate pair.
+
+    Raises InvalidBody naming the field ``what``.
+    """
     if any(c == "\x00" or "\ud800" <= c <= "\udfff" for c in text):
         raise InvalidBody(f"{what}: must be text without NUL characters and lone surrogates", field=what)
     return text

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, case, exists, func, select, tuple_, update
 from sqlalchemy.orm import Session
 
-from web.arena.asking import check_prompt, check_sampling
+from web.arena.asking import check_prompt, check_sampling, stored_text
 from web.arena.battles import cancel as cancel_battle
 from web.context import Arena
 from web.errors import (
@@ -68,6 +68,7 @@ def create(
     settings = arena.settings
     if settings.store_text == "never":
         raise BatchesOff("This arena stores no texts, so no prompt can wait here.")
+    stored_text(name, "name")
     if not prompts:
         raise InvalidLines("There is no prompt in it.", lines=[], refused=0)
     if len(prompts) > settings.batch_max_prompts:

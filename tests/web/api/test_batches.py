@@ -248,3 +248,14 @@ def test_cancelling_stops_what_runs_and_forgets_what_waits(
     found = entries(client.get(f"/api/batches/{batch}/results", headers=mine))
     assert {e["state"] for e in found} == {"cancelled"}
     assert [e["prompt"] for e in found[arena.settings.batch_in_flight :]] == [None] * 4
+
+
+@pytest.mark.parametrize("name", ["nul \x00", "half \ud800"])
+def test_a_name_that_no_database_holds_is_refused(client: FlaskClient, mine: dict[str, str], name: str) -> None:
+    reply = client.post("/api/batches", json={"prompts": ["one"], "name": name}, headers=mine)
+    assert (reply.status_code, reply.get_json()["code"], reply.get_json()["field"]) == (422, "invalid_body", "name")
+
+
+def test_nul_in_an_address_reaches_no_database(client: FlaskClient, mine: dict[str, str]) -> None:
+    assert client.get("/api/batches/a%00b", headers=mine).get_json()["code"] == "not_found"
+    assert client.get("/api/leaderboard?category=a%00").get_json()["code"] == "invalid_query"

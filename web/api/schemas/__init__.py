@@ -10,6 +10,15 @@ State = Literal["queued", "running", "finished", "failed", "cancelled"]
 Winner = Literal["a", "b", "tie", "both_bad"]
 
 
+TEXT: dict[str, Any] = {"pattern": r"^[^\u0000]*$"}
+"""For the document: text as databases can hold it. What is not is refused where it is stored, by a code of its own."""
+WRITTEN: dict[str, Any] = {
+    "minLength": 1,
+    "pattern": r"^[^\u0000]*[^\s\u0000\u001c-\u001f\u0085][^\u0000]*$",
+}
+"""The same, with something to read in it."""
+
+
 class _In(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 

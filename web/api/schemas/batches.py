@@ -6,9 +6,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from web.api.schemas import SamplingIn, State, Winner
+from web.api.schemas import TEXT, WRITTEN, SamplingIn, State, Winner
 
-_NAME = Field(default="", max_length=200, description="For yourself.", examples=["arithmetic, take two"])
+_NAME = Field(
+    default="", max_length=200, description="For yourself.", examples=["arithmetic, take two"], json_schema_extra=TEXT
+)
 
 
 class BatchIn(BaseModel):
@@ -16,7 +18,9 @@ class BatchIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    prompts: list[str] = Field(min_length=1, examples=[["Why is the sky blue?", "Write a haiku about queues."]])
+    prompts: list[Annotated[str, Field(json_schema_extra=WRITTEN)]] = Field(
+        min_length=1, examples=[["Why is the sky blue?", "Write a haiku about queues."]]
+    )
     name: str = _NAME
     sampling: SamplingIn | None = Field(default=None, description="For both sides of every battle.")
     models: list[Annotated[str, Field(min_length=1, max_length=64)]] | None = Field(

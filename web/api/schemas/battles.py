@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from web.api.schemas import RevealedOut, SamplingIn, State, TurnOut, Winner, _In
+from web.api.schemas import WRITTEN, RevealedOut, SamplingIn, State, TurnOut, Winner, _In
 from web.arena.history import EXCERPT
 
 Reason = Literal[
@@ -24,7 +24,9 @@ _PROMPT = "Why is the sky blue?"
 
 class PromptIn(_In):
     prompt: str = Field(
-        description="At most `ARENA_PROMPT_MAX_CHARS` characters (422 `prompt_too_long`).", examples=[_PROMPT]
+        description="At most `ARENA_PROMPT_MAX_CHARS` characters (422 `prompt_too_long`).",
+        examples=[_PROMPT],
+        json_schema_extra=WRITTEN,
     )
     sampling: SamplingIn | None = None
     models: list[Annotated[str, Field(min_length=1, max_length=64)]] | None = Field(
@@ -36,7 +38,9 @@ class PromptIn(_In):
 
 
 class TurnIn(_In):
-    prompt: str = Field(description="As in a battle's first prompt.", examples=["And at sunset?"])
+    prompt: str = Field(
+        description="As in a battle's first prompt.", examples=["And at sunset?"], json_schema_extra=WRITTEN
+    )
 
 
 class RetryIn(_In):

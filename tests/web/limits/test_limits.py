@@ -224,3 +224,18 @@ def test_without_redis_the_setting_decides(
 def test_a_worker_report_is_no_request(make: Made, redis_client: redis.Redis) -> None:
     report_worker(redis_client)
     assert make(requests_per_minute=1).test_client().get("/health").status_code == 200
+
+
+def test_under_v1_a_refusal_has_openais_form(make: Made) -> None:
+    app = make(prompts_per_minute=1)
+    secret = "arena_program0_" + "s" * 43
+    row = ApiKey(id="program0", name="p", digest=digest(secret), scopes=["chat"], limits={})
+    app.extensions["arena"].db.write(lambda s: s.add(row))
+    client = app.test_client()
+    headers = {"Authorization": f"Bearer {secret}"}
+    nobody = {"model": "nobody", "messages": [{"role": "user", "content": "x"}]}
+    replies = [client.post("/v1/chat/completions", json=nobody, headers=headers) for _ in range(2)]
+    assert statuses(replies) == [404, 429]
+    assert replies[1].get_json(force=True)["error"]["code"] == "rate_limited"
+    assert int(replies[1].headers["Retry-After"]) >= 60
+    assert replies[1].headers["RateLimit-Remaining"] == "0"

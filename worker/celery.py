@@ -12,7 +12,7 @@ from celery import Celery, bootsteps
 from celery.signals import worker_shutting_down
 from celery.worker import components
 
-from worker.contract import delivery
+from worker.contract import delivery, structs
 from worker.contract.brokers import broker_url
 from worker.contract.jobs import QUEUE_BATTLES, QUEUE_RECORDS, private
 from worker.errors import SettingsError
@@ -75,6 +75,7 @@ class RuntimeStep(bootsteps.StartStopStep):  # type: ignore[misc]
         from worker.runtime import Runtime
         from worker.tally import Tally
 
+        structs.know_all()  # battles come on many threads at once
         strays.reap()  # before memory is counted
         catalog, fit = _catalog()
         metrics = Tally(m.id for m in catalog.entries)

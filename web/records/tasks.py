@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import threading
 from typing import Any
 
 import msgspec
@@ -30,9 +31,17 @@ _OPTIONS = {
 }
 
 
-@functools.cache
 def records() -> Records:
-    """This process's; connects on first use."""
+    """This process's; connects on first use. From any thread."""
+    with _one_at_a_time:
+        return _records()
+
+
+_one_at_a_time = threading.Lock()
+
+
+@functools.cache
+def _records() -> Records:
     return Records(build_arena(settings, Queue(app)))
 
 

@@ -11,7 +11,7 @@ from celery import Celery, signals
 
 from web.retention import Purged
 from web.settings import WebSettings
-from worker.contract import logs, tracing
+from worker.contract import logs, structs, tracing
 from worker.contract.tracked import Tracked
 
 log = logging.getLogger(__name__)
@@ -65,6 +65,7 @@ def connect(app: Celery, settings: WebSettings) -> TaskMetrics:
         app.log.redirect_stdouts("WARNING")
 
     def begin(**_: Any) -> None:
+        structs.know_all()
         try:
             tracing.install("llm-arena-records", settings.otel_endpoint)
             if settings.records_metrics_address:

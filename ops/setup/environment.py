@@ -54,8 +54,9 @@ def assemble(options: Options, layout: Layout, venv: Venv, caller: Mapping[str, 
         "VIRTUAL_ENV": str(venv.path),
         RUN_ID: uuid.uuid4().hex,
     }
-    if named := caller.get("ARENA_SECRET_KEY_FILE"):
-        decided["ARENA_SECRET_KEY_FILE"] = str(Path(named).absolute())
+    for file in ("ARENA_SECRET_KEY_FILE", "ARENA_ADMIN_KEY_FILE"):
+        if named := caller.get(file):
+            decided[file] = str(Path(named).absolute())
     foreign = ("PYTHONHOME", "PYTHONPATH")
     kept = {n: v for n, v in caller.items() if n not in foreign and (v or not n.startswith("ARENA_"))}
     return {**defaults, **kept, **decided}

@@ -27,10 +27,11 @@ def within_limit(owner: str | None) -> Callable[[Session, str], None] | None:
     It raises RateLimited, which undoes the transaction. Battles of a batch have limits of their own.
     """
     most = amount(NAME)
-    return (lambda session, _battle: _check(session, owner, most)) if owner is not None and most else None
+    return (lambda session, _battle: check(session, owner, most)) if owner is not None and most else None
 
 
-def _check(session: Session, owner: str, most: int) -> None:
+def check(session: Session, owner: str, most: int) -> None:
+    """Raises RateLimited when ``owner`` has more than ``most`` open battles, the one of this transaction included."""
     if session.get_bind().dialect.name == "postgresql":
         # Two at the same moment would not see each other; SQLite has one writer anyway.
         session.execute(select(func.pg_advisory_xact_lock(zlib.crc32(owner.encode()))))

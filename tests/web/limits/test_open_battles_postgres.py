@@ -2,37 +2,64 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
-from flask import Flask
-from flask.testing import FlaskClient
+from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from tests.postgres import postgres_url  # noqa: F401
+from tests.processes import wait_for
+from web.context import Arena
+from web.errors import RateLimited
+from web.limits.open_battles import check
 from web.migrate import upgrade
-from web.security import COOKIE
+from web.models import Battle
 from web.settings import WebSettings
 
 pytestmark = pytest.mark.postgres
+ME = "m" * 64
 
 
 @pytest.fixture
 def settings(settings: WebSettings, postgres_url: str) -> WebSettings:  # noqa: F811
     upgrade(postgres_url)
-    off = {n: 0 for n in WebSettings.model_fields if n.startswith(("prompts_per", "requests_per"))}
-    return settings.model_copy(update={"database_url": postgres_url, "limits": "on", "open_battles": 3, **off})
+    return settings.model_copy(update={"database_url": postgres_url})
 
 
-def test_of_forty_at_the_same_moment_three_are_opened(app: Flask, client: FlaskClient, worker: None) -> None:
-    client.get("/")
-    cookie = client.get_cookie(COOKIE)
-    assert cookie is not None
+def open_one(session: Session, name: str, owner: str = ME) -> None:
+    pair = {"model_a": "echo-sage", "model_b": "echo-bard", "probability": 1.0, "policy_version": "t"}
+    session.add(Battle(id=name * 22, owner=owner, **pair))
+    session.flush()
+    check(session, owner, 1)
 
-    def begin(_: int) -> int:
-        with app.test_client() as mine:
-            mine.set_cookie(COOKIE, cookie.value)
-            return mine.post("/api/battles", json={"prompt": "Why?"}).status_code
 
-    with ThreadPoolExecutor(10) as pool:
-        statuses = list(pool.map(begin, range(40)))
-    assert (statuses.count(202), statuses.count(429)) == (3, 37)
+def waiting(arena: Arena) -> bool:
+    """Whether somebody stands before an advisory lock."""
+    found = text("select count(*) from pg_locks where locktype = 'advisory' and not granted")
+    return bool(arena.db.read(lambda s: s.scalar(found)))
+
+
+def test_the_second_waits_until_it_can_see_the_first_and_is_refused(arena: Arena) -> None:
+    with Session(arena.db.engine) as first, ThreadPoolExecutor(1) as pool:
+        open_one(first, "a")
+        second: Future[None] = pool.submit(arena.db.write, lambda s: open_one(s, "b"))
+        wait_for("the second to wait", lambda: waiting(arena) or second.done(), 20)
+        assert not second.done()
+        first.commit()
+        with pytest.raises(RateLimited):
+            second.result(20)
+
+
+def test_others_do_not_wait(arena: Arena) -> None:
+    with Session(arena.db.engine) as first:
+        open_one(first, "a")
+        arena.db.write(lambda s: open_one(s, "b", "o" * 64))
+        first.commit()
+
+
+def test_what_was_undone_does_not_count(arena: Arena) -> None:
+    with Session(arena.db.engine) as first:
+        open_one(first, "a")
+        first.rollback()
+    arena.db.write(lambda s: open_one(s, "b"))

@@ -158,6 +158,11 @@ def _wanted_stamp(venv: Venv, variants: tuple[str, ...]) -> dict[str, dict[str, 
 def _create(venv: Venv) -> None:
     if _works(venv):
         return
+    if venv.path.is_symlink():
+        raise SetupError(
+            f"{venv.path} is a link to {venv.path.resolve()}, an environment of another place, which would be emptied",
+            f"rm {venv.path}",
+        )
     if venv.path.exists():
         note(f"{venv.path} is broken or from another place; making it anew")
     step(f"Creating {venv.path.name} with Python {platform.python_version()}")

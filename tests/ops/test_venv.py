@@ -136,3 +136,16 @@ def test_no_network_is_told_from_the_real_pip(tmp_path: Path) -> None:
     with pytest.raises(SetupError, match="could not be downloaded") as caught:
         pip.install(Path(sys.executable), arguments)
     assert "Check the network" in caught.value.fix
+
+
+def test_a_link_to_an_environment_of_another_place_is_refused_and_what_it_names_kept(
+    tmp_path: Path, locks: Path
+) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / "pyvenv.cfg").write_text("home = /usr/bin\nversion = 3.12.4\n")
+    ours = venv.Venv(tmp_path / ".venv")
+    ours.path.symlink_to(theirs)
+    with pytest.raises(SetupError, match="is a link to"):
+        venv.ensure(ours, ["base"])
+    assert (theirs / "pyvenv.cfg").exists()

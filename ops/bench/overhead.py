@@ -2,29 +2,31 @@
 
 Both have the same pair: two engines of one model, from catalog entries that differ in nothing but their names, so that
 every draw is the same work. Decoding is greedy and pacing is off. The other is one process with both engines in it,
-started as the worker starts them and asked for both sides of all battles at the same moment. Both stand side by side;
-while one is measured the other is idle. First token: from before the prompt is posted until a side's first text is in
-the visitor's hands.
+started as the worker starts them and asked for both sides of each battle at the moment at which the visitor posts its
+prompt. Both stand side by side; while one is measured the other is idle. Visitors come one shortly after the other
+(--apart), or all at the same moment (--apart 0); a visitor is a page in which somebody has written: its session, its
+connection and its socket are there. First token: from before the prompt is posted until a side's first text is in the
+visitor's hands.
 """
 
 from __future__ import annotations
 
-import asyncio
 import concurrent.futures
-import contextlib
+import http.client
 import json
 import re
-import subprocess
-import sys
+import socket
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
+from urllib.parse import urlsplit
 
 from ops.bench.arena import ROOT, chosen, running_arena
+from ops.bench.overhead_direct import SETTLE_S, Run, answering
 from ops.bench.report import Row, paired
 from ops.bench.throughput import PROMPTS
 from ops.client import Client
@@ -34,17 +36,10 @@ OTHER = "the same engines called directly in one process"
 PAIR = ("overhead-left", "overhead-right")
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
-    """``first_s``: of every side of every battle, in the order of the prompts; ``rate``: tokens/s of all together."""
-
-    first_s: list[float]
-    rate: float
-
-
 def add_arguments(parser: Any) -> None:
     parser.add_argument("--runs", type=int, default=5, help="paired runs (default 5)")
     parser.add_argument("--battles", default="1,8", help="battles at once (default 1,8)")
+    parser.add_argument("--apart", type=float, default=0.25, help="seconds between two visitors (default 0.25)")
     parser.add_argument("--max-tokens", type=int, default=96, help="tokens per side (default 96)")
     parser.add_argument("--model", default="qwen2.5-coder-0.5b", help="a model of the catalog, or `echo`")
     parser.add_argument("--catalog", default="ops/catalogs/cpu.toml", help="where it is described")
@@ -58,19 +53,19 @@ def run(args: Any) -> tuple[str, list[Row]]:
         catalog = Path(name) / "pair.toml"
         catalog.write_text(pair_of(args.catalog, args.model))
         arena = running_arena(str(catalog), PAIR, max_tokens=args.max_tokens, env={"ARENA_PACE": "0"})
-        with arena as url, _direct(catalog, args.max_tokens) as direct:
+        with arena as url, answering(catalog, args.max_tokens) as direct:
             for size in sizes:  # everything has been done once before it counts
-                _through(url, _prompts(size, "warm"))
-                direct(_prompts(size, "warm"))
+                _through(url, _prompts(size, "warm"), args.apart)
+                direct(_prompts(size, "warm"), args.apart)
             for number in range(args.runs):
                 for size in sizes:
                     asked = _prompts(size, str(number))
                     if number % 2:
-                        other = direct(asked)
-                        found[size].append((_through(url, asked), other))
+                        other = direct(asked, args.apart)
+                        found[size].append((_through(url, asked, args.apart), other))
                     else:
-                        ours = _through(url, asked)
-                        found[size].append((ours, direct(asked)))
+                        ours = _through(url, asked, args.apart)
+                        found[size].append((ours, direct(asked, args.apart)))
     return OTHER, [row for size, runs in found.items() for row in _rows(size, runs)]
 
 
@@ -115,108 +110,53 @@ def _named(one: str) -> str:
 # ── through the arena ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _through(url: str, prompts: Sequence[str]) -> Run:
-    visitors = [Client(url, timeout=600) for _ in prompts]
-    for visitor in visitors:
-        visitor.request("GET", "/api/leaderboard")  # has its cookie, as a page that is open has
-    began = time.monotonic()
+def _through(url: str, prompts: Sequence[str], apart: float) -> Run:
     with concurrent.futures.ThreadPoolExecutor(len(prompts)) as threads:
-        battles = list(threads.map(_battle, visitors, prompts))
-    spent = max(ended for _, _, ended in battles) - began
+        pages = list(threads.map(_Page, [url] * len(prompts)))
+        time.sleep(SETTLE_S)
+        began = time.monotonic()
+        moments = [began + apart * n for n in range(len(prompts))]
+        battles = list(threads.map(_battle, pages, prompts, moments))
+    spent = max(battle.ended for battle in battles) - began
     tokens = 0
-    for visitor, (battle, _, _) in zip(visitors, battles, strict=True):
-        models = visitor.vote(battle, "tie")["models"]
+    for page, battle in zip(pages, battles, strict=True):
+        models = page.visitor.vote(battle.id, "tie")["models"]
         tokens += sum(models[side]["completion_tokens"] for side in SIDES)
-    return Run([first for _, firsts, _ in battles for first in firsts], tokens / spent)
+    return Run([first for battle in battles for first in battle.first_s], tokens / spent)
 
 
-def _battle(visitor: Client, prompt: str) -> tuple[str, list[float], float]:
+class _Page:
+    """What a page has that somebody has written a prompt into."""
+
+    def __init__(self, url: str) -> None:
+        self.visitor = Client(url, timeout=600)
+        self.visitor.visit()
+        self.socket = self.visitor.connect()
+        parts = urlsplit(url)
+        self._line = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=600)
+        self._line.connect()
+        self._line.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        cookie = "; ".join(f"{c.name}={c.value}" for c in self.visitor.cookies)
+        self._headers = {"Content-Type": "application/json", "Origin": url, "Cookie": cookie}
+
+    def start(self, prompt: str) -> str:
+        self._line.request("POST", "/api/battles", json.dumps({"prompt": prompt}).encode(), self._headers)
+        return str(json.loads(self._line.getresponse().read())["id"])
+
+
+@dataclass(frozen=True, slots=True)
+class _Battle:
+    id: str
+    first_s: list[float]
+    ended: float
+
+
+def _battle(page: _Page, prompt: str, at: float) -> _Battle:
+    time.sleep(max(0.0, at - time.monotonic()))
     began = time.monotonic()
-    battle = visitor.start(prompt)
+    battle = page.start(prompt)
     posted = time.monotonic() - began
-    watched = visitor.watch(battle, timeout=600)
+    watched = page.visitor.watch(battle, timeout=600, socket=page.socket)
     assert watched.view.votable, f"battle {battle} ended {watched.view.state}"
     ended = began + posted + max(at for at, event in watched.events if isinstance(event, SideDone))
-    return battle, [posted + (watched.first_token_s(side) or 0.0) for side in SIDES], ended
-
-
-# ── directly ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@contextlib.contextmanager
-def _direct(catalog: Path, max_tokens: int) -> Iterator[Any]:
-    """A function from prompts to a Run, answered by a process that holds both engines."""
-    command = [sys.executable, "-m", "ops.bench.overhead", str(catalog), str(max_tokens)]
-    with tempfile.TemporaryFile() as said:
-        child = subprocess.Popen(
-            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, text=True
-        )
-        assert child.stdin is not None
-        assert child.stdout is not None
-        into, out = child.stdin, child.stdout
-
-        def answered() -> Any:
-            for line in out:
-                if line.startswith(_MARK):
-                    return json.loads(line.removeprefix(_MARK))
-            said.seek(0)
-            raise SystemExit(f"the engines ended:\n{said.read().decode(errors='replace')[-3000:]}")
-
-        def ask(prompts: Sequence[str]) -> Run:
-            print(json.dumps(list(prompts)), file=into, flush=True)
-            return Run(**answered())
-
-        try:
-            answered()  # ready
-            yield ask
-        finally:
-            into.close()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                child.wait(60)
-            child.kill()
-            child.wait()
-
-
-_MARK = "overhead> "
-
-
-async def _serve(catalog: str, max_tokens: int) -> None:
-    from ops.bench.engines import order
-    from worker.contract.catalog import load_catalog
-    from worker.engines import engine_factory
-    from worker.settings import default_models_dir
-
-    make = engine_factory(default_models_dir())
-    engines = [make(order(spec)) for spec in load_catalog(Path(catalog)).models]
-    try:
-        for engine in engines:
-            await engine.start()
-            await engine.load()
-        print(_MARK + "true", flush=True)
-        while line := await asyncio.to_thread(sys.stdin.readline):
-            print(_MARK + json.dumps(await _ask(engines, json.loads(line), max_tokens)), flush=True)
-    finally:
-        for engine in engines:
-            await engine.unload()
-
-
-async def _ask(engines: Sequence[Any], prompts: Sequence[str], max_tokens: int) -> dict[str, Any]:
-    from worker.contract.jobs import Message, Sampling
-
-    began = time.monotonic()
-
-    async def one(engine: Any, name: str, prompt: str) -> tuple[int, float]:
-        count, first = 0, 0.0
-        async for piece in engine.generate(name, (Message("user", prompt),), Sampling(max_tokens=max_tokens)):
-            if piece.text and not first:
-                first = time.monotonic() - began
-            count = piece.completion_tokens
-        return count, first
-
-    asks = [one(engine, f"{began}.{n}.{m}", p) for n, p in enumerate(prompts) for m, engine in enumerate(engines)]
-    answers = await asyncio.gather(*asks)
-    return {"first_s": [f for _, f in answers], "rate": sum(c for c, _ in answers) / (time.monotonic() - began)}
-
-
-if __name__ == "__main__":
-    asyncio.run(_serve(sys.argv[1], int(sys.argv[2])))
+    return _Battle(battle, [posted + (watched.first_token_s(side) or 0.0) for side in SIDES], ended)

@@ -18,7 +18,6 @@ from web.arena.sharing import read_share
 from web.assets import STATIC, Assets, finish_static
 from web.context import arena
 from web.errors import UnknownBattle
-from worker.contract.channel import LOG_TTL_S
 
 pages = Blueprint("pages", __name__)
 _assets = Assets()
@@ -79,7 +78,6 @@ def notice() -> str:
         models=arena().catalog.models,
         store_text=settings.store_text,
         retain_days=None if days is None else f"{days:g}",
-        log_hours=LOG_TTL_S // 3600,
         contact=settings.contact,
         contact_url=contact_url(settings.contact),
     )

@@ -158,7 +158,7 @@ def test_no_state_breaks_the_accessibility_rules(page: Page, echo_arena: Stack, 
         reach(script)
         page.get_by_text(SHOWS[name]).first.wait_for()
         assert violations(page) == [], name
-    for path in ("/", "/leaderboard", "/about"):
+    for path in ("/", "/leaderboard", "/about", "/notice"):
         page.goto(echo_arena.url + path)
         page.locator("h1").first.wait_for()
         assert violations(page) == [], path

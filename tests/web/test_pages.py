@@ -6,14 +6,16 @@ import gzip
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from web import pages
+from web import create_app, pages
 from web.arena.board import Row
 from web.pages import WHISKER_MARGIN, WHISKER_WIDTH, with_whiskers
+from web.settings import WebSettings
 
 
 @pytest.fixture
@@ -93,6 +95,35 @@ def test_about_names_every_contender_with_its_licence(client: FlaskClient, built
     for model in client.get("/api/models").get_json()["models"]:
         assert model["name"] in text
         assert model["licence"] in text
+
+
+def test_the_notice_names_every_licence_and_is_linked_from_the_arena(client: FlaskClient, built: Path) -> None:
+    text = client.get("/notice").text
+    for model in client.get("/api/models").get_json()["models"]:
+        assert model["name"] in text
+        assert model["licence"] in text
+    assert "until you or the people who run this arena delete them" in text
+    assert 'href="/notice"' in client.get("/").text
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"retain_text_days": 30}, "<strong>30 days</strong>"),
+        ({"retain_text_days": 1}, "<strong>1 day</strong>"),
+        ({"store_text": "never"}, "<strong>not stored</strong>"),
+        ({"contact": "me@arena.example"}, '<a href="mailto:me@arena.example">me@arena.example</a>'),
+        ({"contact": "https://arena.example/us"}, '<a href="https://arena.example/us">'),
+        ({"contact": "javascript:alert(1)"}, "anything else: javascript:alert(1)."),
+    ],
+)
+def test_the_notice_says_what_this_arena_is_set_to(
+    settings: WebSettings, built: Path, changes: dict[str, Any], said: str
+) -> None:
+    app = create_app(settings.model_copy(update=changes))
+    assert said in " ".join(app.test_client().get("/notice").text.split())
+    app.extensions["arena_live"].hub.stop()
+    app.extensions["arena"].db.dispose()
 
 
 def test_an_empty_leaderboard_invites_to_the_first_battle(client: FlaskClient, built: Path) -> None:

@@ -18,8 +18,8 @@ export const strings = {
     "Give me three dinner ideas with chickpeas, in a table.",
     "Write the first paragraph of a mystery set in a lighthouse.",
   ],
-  notice: "Prompts, answers and votes are stored; votes are published without texts. Share nothing private.",
-  noticeLink: "What is kept",
+  notice: "Votes are published, what is written is not. Share nothing private.",
+  noticeLink: "What is stored, and for how long",
   tooLong: (over: string) => `${over} characters too long`,
   count: (used: string, limit: string) => `${used} of ${limit} characters`,
 

@@ -60,7 +60,7 @@ export function Composer({ store, limit }: { store: Store; limit: number }) {
           <li key={prompt}><button type="button" onClick={() => borrow(prompt)}>{prompt}</button></li>
         ))}
       </ul>
-      <p class="notice">{strings.notice} <a href="/about">{strings.noticeLink}</a></p>
+      <p class="notice">{strings.notice} <a href="/notice">{strings.noticeLink}</a></p>
     </div>
   );
 }

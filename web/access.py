@@ -31,7 +31,7 @@ ENVIRONMENT = "environment"
 """Id of the key that ``ARENA_ADMIN_KEY`` is: an operator's first, before any is in the database."""
 USED_EVERY = timedelta(hours=1)
 """How far ``last_used_at`` may lag behind: a write per request would cost more than it tells."""
-_NEEDED = {"/api/battles": "battle", "/api/batches": "battle", "/ws": "battle"}
+NEEDED = {"/api/battles": "battle", "/api/batches": "battle", "/ws": "battle"}
 """Paths below which a key, if there is one, must have this scope; sessions need none."""
 
 
@@ -153,6 +153,6 @@ def init_app(app: Flask) -> None:
     @app.before_request
     def check_scope() -> None:
         path = request.path
-        for below, scope in _NEEDED.items():
+        for below, scope in NEEDED.items():
             if (path == below or path.startswith(below + "/")) and current_key() is not None:
                 require(scope)

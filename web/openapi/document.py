@@ -9,6 +9,7 @@ from typing import Any
 from apiflask import APIFlask
 
 from web import errors
+from web.access import NEEDED
 from web.limits.rules import UNCOUNTED
 from web.openapi import bodies, general
 from web.openapi.catalogue import Known, by_http, every_problem, known
@@ -21,12 +22,6 @@ _IDEMPOTENCY = (
     errors.BadIdempotencyKey,
     errors.IdempotencyInFlight,
     errors.IdempotencyMismatch,
-    errors.NotReplayable,
-)
-_REPEATED = (
-    errors.BadIdempotencyKey,
-    errors.IdempotencyMismatch,
-    errors.IdempotencyInFlight,
     errors.NotReplayable,
 )
 """What ``Idempotency-Key`` brings with it, which every POST takes."""
@@ -82,7 +77,7 @@ def _finish(operation: dict[str, Any], method: str, path: str, notes: Declared, 
     for status, kinds in sorted(_by_status(_problems(operation, method, path, notes)).items()):
         responses[str(status)] = general.refusal(kinds, openai=notes.openai)
     _say_headers(operation, method, path)
-    _say_who(operation, notes)
+    _say_who(operation, path, notes)
 
 
 def _link(operation: dict[str, Any], path: str, notes: Declared, paths: dict[str, Any]) -> None:
@@ -130,12 +125,9 @@ def _problems(operation: dict[str, Any], method: str, path: str, notes: Declared
         yield known(errors.BadKey)
     if notes.key and not notes.session:
         yield known(errors.KeyNeeded)
-    if notes.scope is not None:
+    if notes.key and _scope(path, notes) is not None:
         yield known(errors.ScopeMissing)
-    yield known(errors.RateLimited)
     yield known(errors.UnknownHost)
-    if method == "post":
-        yield from map(known, _REPEATED)
     if method not in _SAFE:
         yield known(errors.CrossOrigin)
         yield known(errors.NotJson)
@@ -143,7 +135,6 @@ def _problems(operation: dict[str, Any], method: str, path: str, notes: Declared
         yield known(errors.InvalidBody)
         yield known(errors.BodyTooSlow)
         yield by_http(413)
-        yield known(errors.BodyTooSlow)
 
 
 def _by_status(kinds: Iterable[Known]) -> dict[int, list[Known]]:
@@ -165,10 +156,17 @@ def _say_headers(operation: dict[str, Any], method: str, path: str) -> None:
             response["headers"] = response.get("headers", {}) | general.header_refs("Idempotency-Replayed")
 
 
-def _say_who(operation: dict[str, Any], notes: Declared) -> None:
+def _scope(path: str, notes: Declared) -> str | None:
+    """The scope that a key needs there: the view's own, or that of everything below a path."""
+    below = [scope for start, scope in NEEDED.items() if path == start or path.startswith(start + "/")]
+    return notes.scope or next(iter(below), None)
+
+
+def _say_who(operation: dict[str, Any], path: str, notes: Declared) -> None:
     ways: list[dict[str, list[str]]] = []
     if notes.session:
         ways += [{}, {"session": []}]
     if notes.key:
-        ways.append({"key": [notes.scope] if notes.scope else []})
+        scope = _scope(path, notes)
+        ways.append({"key": [scope] if scope else []})
     operation["security"] = ways

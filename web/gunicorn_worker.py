@@ -67,6 +67,10 @@ class Worker(GeventWorker):  # type: ignore[misc]
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """What cannot be parsed is refused as everything else is: a problem, with our headers."""
+        from web.errors import BodyTooSlow
+
+        if isinstance(exc, BodyTooSlow):  # what was left of a body whose request has been answered
+            return
         for kind, status, code, title in _REFUSALS:
             if isinstance(exc, kind):
                 _send(client, status, code, title)

@@ -10,8 +10,8 @@ The rules:
 - Somebody without a session gets one with the answer, cookie included, and must get the same cookie when asking again.
   Nothing but the key then says who that is, so it must be hard to guess, :data:`UNGUESSABLE` characters or more, and
   works from the same address, for :data:`KEPT_FOR_STRANGERS_S` only.
-- A stream (server-sent events), or an answer over :data:`LONGEST_ANSWER`, is not kept: the key is spent, and asking
-  again gets 409 ``not_replayable``.
+- A stream (server-sent events), an answer over :data:`LONGEST_ANSWER`, or texts where none may be stored, is not kept:
+  the key is spent, and asking again gets 409 ``not_replayable``.
 - A claim ends by itself (see :func:`takes`), so a process that died blocks its key no longer than that.
 
 A vote keeps its key in its own row as well, in the same transaction, so that it is replayed for as long as it stands,
@@ -101,6 +101,11 @@ def keeps_its_own(view: View) -> View:
     return _note(view, "own", True)
 
 
+def holds_texts(view: View) -> View:
+    """Declare that a view answers with what people or models wrote: not kept where ``ARENA_STORE_TEXT`` is never."""
+    return _note(view, "texts", True)
+
+
 def given() -> str | None:
     """This request's key. Raises BadIdempotencyKey."""
     key = request.headers.get(HEADER)
@@ -188,7 +193,8 @@ def _settle(held: _Held, response: Response) -> None:
 
 def _kept(held: _Held, response: Response) -> _Entry:
     body = b"" if response.is_streamed else response.get_data()
-    if response.is_streamed or len(body) > LONGEST_ANSWER:
+    unkept = _notes().get("texts") and arena().settings.store_text == "never"
+    if response.is_streamed or unkept or len(body) > LONGEST_ANSWER:
         return _Entry(held.request, spent=True)
     headers = [(name, value) for name, value in response.headers if name in _KEPT_HEADERS]
     return _Entry(held.request, answer=_Answer(response.status_code, headers, b64encode(body).decode()))

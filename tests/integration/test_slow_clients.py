@@ -143,3 +143,13 @@ def test_a_reader_that_is_merely_slow_still_gets_all(web: Web) -> None:
     head, _, body = whole.partition(b"\r\n\r\n")
     length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
     assert len(body) == length
+
+
+def test_a_refused_body_that_goes_on_dribbling_is_cut_off_quietly(web: Web) -> None:
+    logged = len(web.process.text())
+    refused = b"POST /api/battles HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 5000\r\n\r\n"
+    with dial(web) as line:
+        heard = dribble(line, refused, b" ")
+    assert heard.startswith(b"HTTP/1.1 400")
+    assert heard.count(b"HTTP/1.1") == 1, "one request, one answer"
+    assert "Traceback" not in web.process.text()[logged:]

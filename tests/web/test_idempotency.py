@@ -33,6 +33,15 @@ class Deed:
         return self.answer()
 
 
+def close(app: Flask) -> None:
+    """An app of a test's own."""
+    arena: Arena = app.extensions["arena"]
+    app.extensions["arena_live"].hub.stop()
+    arena.queue.celery.close()
+    arena.redis.connection_pool.disconnect()
+    arena.db.dispose()
+
+
 @pytest.fixture
 def deed() -> Deed:
     return Deed()
@@ -196,6 +205,18 @@ def test_what_cannot_be_kept_is_not_done_again_either(visitor: FlaskClient, deed
     assert deed.done == 1
 
 
+@pytest.mark.parametrize(("rule", "again"), [("always", 201), ("never", 409)])
+def test_texts_are_kept_where_texts_may_be_stored(settings: WebSettings, deed: Deed, rule: str, again: int) -> None:
+    app = create_app(settings.model_copy(update={"store_text": rule}))
+    deed.answer = lambda: ({"text": "what a model wrote"}, 201)
+    app.add_url_rule("/api/deed", "deed", idempotency.holds_texts(deed), methods=["POST"])
+    visitor = app.test_client()
+    visitor.get("/")
+    assert [send(visitor).status_code for _ in range(2)] == [201, again]
+    assert deed.done == 1
+    close(app)
+
+
 def test_a_request_that_only_repeats_safely_needs_no_key(visitor: FlaskClient, deed: Deed) -> None:
     for _ in range(2):
         visitor.put("/api/deed", json={}, headers={"Idempotency-Key": "k1"})
@@ -221,6 +242,4 @@ def test_without_redis_only_what_keeps_its_own_key_is_done(
     assert code(send(visitor)) == (503, "storage_unavailable")
     assert send(visitor, path="/api/own").status_code == 201
     assert (deed.done, own.done) == (0, 1)
-    app.extensions["arena_live"].hub.stop()
-    arena.queue.celery.close()
-    arena.db.dispose()
+    close(app)

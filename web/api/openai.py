@@ -15,7 +15,7 @@ from web.arena.lining import session_word
 from web.bounds import accepts
 from web.context import Arena, arena
 from web.errors import Busy, EmptyPrompt, ModerationUnavailable, NoWorker, PromptRefused, PromptTooLong
-from web.idempotency import takes
+from web.idempotency import holds_texts, takes
 from web.openai import asking, caller, door, refusals
 from web.openai.answers import Answers
 from web.openai.wire import Form, model_object
@@ -70,6 +70,7 @@ def _body_bytes(settings: WebSettings) -> int:
 @bp.post("/chat/completions")
 @accepts(max_bytes=_body_bytes)
 @takes(LONGEST_S)
+@holds_texts
 @bp.input(ChatIn, arg_name="body")
 @bp.output(ChatOut)
 @bp.doc(responses={200: _STREAM})

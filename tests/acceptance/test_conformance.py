@@ -85,7 +85,7 @@ def conforms(stack: Stack, folder: Path, key: str, examples: int, *options: str)
     done = subprocess.run(
         [*map(str, command), f"{stack.url}/openapi.json", *limits, *reports, *options],
         env=env,
-        cwd=ROOT,
+        cwd=folder,
         capture_output=True,
         text=True,
     )

@@ -48,7 +48,7 @@ def model(model_id: str) -> Response:
     catalog still answers while there are votes on it.
     """
     context = arena()
-    seen = context.db.read(lambda s: (board.newest(s), is_competing(s, context.catalog, model_id)))
+    seen = context.db.read(lambda s: (board.newest_of_all(s), is_competing(s, context.catalog, model_id)))
     tag = etag("model", model_id, seen, context.settings.min_votes, catalog_tag(context.catalog))
     return revalidated(tag, lambda: context.db.read(lambda s: _page(s, context, model_id)))
 

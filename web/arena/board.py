@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from web.errors import UnknownCategory
@@ -64,6 +64,11 @@ def newest(session: Session, category: str = OVERALL) -> int:
     if found is None and category != OVERALL:
         raise UnknownCategory(f"There is no category {category[:40]!r}.", field="category")
     return found or 0
+
+
+def newest_of_all(session: Session) -> int:
+    """Id of the newest snapshot of any board; 0 before the first vote."""
+    return session.scalar(select(func.max(RatingSnapshot.id))) or 0
 
 
 def categories(session: Session) -> list[str]:

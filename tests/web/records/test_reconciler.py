@@ -248,3 +248,66 @@ def test_a_records_worker_takes_up_what_its_predecessor_had(arena: Arena, redis_
     assert (broker.restore(redis_client, UNACKED_RECORDS), broker.restore(redis_client, UNACKED_RECORDS)) == (1, 0)
     assert redis_client.rpop(jobs.QUEUE_RECORDS) == message
     assert not redis_client.exists(f"{UNACKED_RECORDS}_index")
+
+
+# ── later turns, and turns tried again ───────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def again(old: Callable[..., str], finish: Callable[..., Any], client: Any, arena: Arena) -> Callable[..., str]:
+    """A battle whose first turn ended, and that then was asked for more; old enough to be looked for."""
+
+    def go(path: str, **body: Any) -> str:
+        battle = old()
+        finish(battle)
+        assert client.post(f"/api/battles/{battle}/{path}", json=body).status_code == 202
+        then = now() - timedelta(seconds=YOUNG_S + 1)
+        arena.db.write(lambda s: s.execute(update(Turn).where(Turn.battle_id == battle).values(asked_at=then)))
+        return battle
+
+    return go
+
+
+@pytest.mark.parametrize(("path", "body", "task"), [("turns", {"prompt": "And?"}, "2"), ("retry", {}, "1r1")])
+def test_the_lost_job_of_a_later_turn_or_retry_is_sent_again_as_it_was(
+    again: Callable[..., str], looks: Callable[..., int], redis_client: redis.Redis, path: str, body: Any, task: str
+) -> None:
+    battle = again(path, **body)
+    first = helpers.job(redis_client)
+    redis_client.delete(jobs.QUEUE_BATTLES)
+    assert looks() == 1
+    resent = msgspec.structs.replace(helpers.job(redis_client), deadline=first.deadline)
+    assert (sent(redis_client), resent) == ([f"{battle}.{task}"], first)
+
+
+def test_a_turn_younger_than_its_battle_is_left_alone(
+    again: Callable[..., str], looks: Callable[..., int], arena: Arena, redis_client: redis.Redis
+) -> None:
+    battle = again("turns", prompt="And?")
+    arena.db.write(lambda s: s.execute(update(Turn).where(Turn.battle_id == battle).values(asked_at=now())))
+    redis_client.delete(jobs.QUEUE_BATTLES)
+    assert (looks(3), sent(redis_client)) == (0, [])
+
+
+def test_the_kept_result_of_an_earlier_turn_answers_no_later_one(
+    again: Callable[..., str], looks: Callable[..., int], arena: Arena, redis_client: redis.Redis
+) -> None:
+    battle = again("turns", prompt="And?")
+    redis_client.delete(jobs.QUEUE_BATTLES)
+    redis_client.hset(channel.meta_key(battle), "result", jobs.encode_result(helpers.result(battle)))
+    assert looks() == 1
+    assert (sent(redis_client), row(arena, battle).state) == ([jobs.task_id(battle, 2)], "queued")
+
+
+def test_a_later_turn_that_nobody_answers_in_time_leaves_the_earlier_one_votable(
+    again: Callable[..., str], looks: Callable[..., int], arena: Arena, redis_client: redis.Redis
+) -> None:
+    battle = again("turns", prompt="And?")
+    then = now() - timedelta(seconds=10_000)
+    arena.db.write(lambda s: s.execute(update(Turn).where(Turn.battle_id == battle).values(asked_at=then)))
+    redis_client.delete(jobs.QUEUE_BATTLES)
+    assert looks() == 1
+    stored = row(arena, battle)
+    assert (stored.state, stored.votable) == ("failed", True)
+    assert stored.error is not None
+    assert stored.error["code"] == "queue_unavailable"

@@ -55,9 +55,7 @@ def _views(app: APIFlask) -> Iterator[tuple[str, str, Callable[..., Any]]]:
 
 
 def _finish(operation: dict[str, Any], method: str, path: str, notes: Declared, schemas: dict[str, Any]) -> None:
-    operation["summary"] = operation.get("summary", "").rstrip(".").replace("``", "`")
-    if "description" in operation:
-        operation["description"] = operation["description"].replace("``", "`")
+    _word(operation)
     if notes.body is not None:
         operation["requestBody"] = bodies.request(notes.body, schemas)
     if "requestBody" in operation:
@@ -98,6 +96,14 @@ def _revalidated(operation: dict[str, Any]) -> None:
     operation["responses"]["200"]["headers"] = headers
     operation["responses"]["304"] = {"description": "What `If-None-Match` names is still true", "headers": headers}
     operation["parameters"].append(general.IF_NONE_MATCH)
+
+
+def _word(operation: dict[str, Any]) -> None:
+    """The docstring's first sentence is the summary; the rest of its line belongs to what follows."""
+    summary, _, rest = operation.get("summary", "").replace("``", "`").partition(". ")
+    about = [rest, operation.get("description", "").replace("``", "`")]
+    operation["summary"] = summary.rstrip(".")
+    operation["description"] = "\n\n".join(part for part in about if part)
 
 
 def _exemplify(content: dict[str, Any], schemas: dict[str, Any]) -> None:
@@ -169,4 +175,5 @@ def _say_who(operation: dict[str, Any], path: str, notes: Declared) -> None:
     if notes.key:
         scope = _scope(path, notes)
         ways.append({"key": [scope] if scope else []})
+        ways += [{"operator": []}] if path.startswith("/api/admin/") else []
     operation["security"] = ways

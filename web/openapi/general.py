@@ -46,6 +46,12 @@ SECURITY = {
         "name": "arena_session",
         "description": "An anonymous session, signed; set by the first battle. Writes must come from our own pages.",
     },
+    "operator": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": "arena_operator",
+        "description": "A browser's stand-in for a key of scope `admin`; see `POST /api/admin/session`.",
+    },
     "key": {
         "type": "http",
         "scheme": "bearer",

@@ -223,8 +223,8 @@ def test_what_is_rolled_back_is_not_in_the_log(arena: Arena, admin: Bearer) -> N
         (f"votes/{2**31}/flag", "unknown_vote"),
         (f"votes/{10**40}/flag", "unknown_vote"),
         ("sessions/nobody/release", "unknown_session"),
-        ("battles/%00/cancel", "unknown_battle"),
-        ("models/%00/enable", "unknown_model"),
+        ("battles/%00/cancel", "not_found"),
+        ("models/%00/enable", "not_found"),
     ],
 )
 def test_odd_names_are_unknown(admin: Bearer, path: str, code: str) -> None:

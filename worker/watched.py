@@ -20,8 +20,10 @@ def connect(app: Celery, settings: WorkerSettings) -> None:
     tracked = Tracked()
 
     def set_up(loglevel: int | None = None, **_: Any) -> None:
-        typed = loglevel and "log_level" not in settings.model_fields_set
-        logs.install(settings.log_format, logging.getLevelName(loglevel) if typed else settings.log_level)
+        level: str = settings.log_level
+        if loglevel and "log_level" not in settings.model_fields_set:
+            level = logging.getLevelName(loglevel)
+        logs.install(settings.log_format, level)
         app.log.redirect_stdouts("WARNING")
 
     def begin_traces(**_: Any) -> None:

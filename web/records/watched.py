@@ -60,8 +60,10 @@ def connect(app: Celery, settings: WebSettings) -> TaskMetrics:
     tracked, here, metrics = Tracked(), threading.local(), TaskMetrics()
 
     def set_up(loglevel: int | None = None, **_: Any) -> None:
-        typed = loglevel and "log_level" not in settings.model_fields_set
-        logs.install(settings.log_format, logging.getLevelName(loglevel) if typed else settings.log_level)
+        level: str = settings.log_level
+        if loglevel and "log_level" not in settings.model_fields_set:
+            level = logging.getLevelName(loglevel)
+        logs.install(settings.log_format, level)
         app.log.redirect_stdouts("WARNING")
 
     def begin(**_: Any) -> None:

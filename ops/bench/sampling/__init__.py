@@ -49,7 +49,7 @@ def policies() -> dict[str, Policy]:
 
 
 def add_arguments(parser: Any) -> None:
-    parser.add_argument("--models", type=int, nargs="+", default=[3, 6], help="models there are (default 3 6)")
+    parser.add_argument("--models", type=int, nargs="+", default=[6], help="models there are (default 6)")
     parser.add_argument("--battles", type=int, default=1500, help="battles of a day (default 1500)")
     parser.add_argument("--seeds", type=int, default=3, help="days of each kind (default 3)")
     parser.add_argument("--utilisation", type=float, nargs="+", default=[0.05, 0.2, 0.5], help="default 0.05 0.2 0.5")

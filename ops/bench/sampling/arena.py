@@ -106,6 +106,7 @@ class Day(Run):
             self.models,
             ready=tuple(m for m, e in self.engines.items() if e.usable),
             loading=tuple(m for m, e in self.engines.items() if e.state in _COMING),
+            waiting=len(self.waiting),
             eta={pair_key(*p): line.eta_s(state, groups, frozenset(p), self.now) for p in pairs},
         )
 

@@ -8,8 +8,8 @@ some of its quota left it goes on; when it has none, memory moves to the pair th
 round is over when every quota is used.
 
 At every draw a share ``floor`` is the base policy's: nobody can rule any pair out, and every stored probability is
-that of the mixture, exact and above 0. Who has just had a favoured pair, names and all, is drawn from the base policy
-alone: their next pair would else be no secret to them.
+that of the mixture, exact and above 0. Who has just had the favoured pair, names and all, is given one of the pairs
+nearest to it instead: their next pair would else be no secret to them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LOAD_S, WAKE_S = 15.0, 2.0
 ALIKE_S = 0.5
 """Waits that differ by less are the same."""
 _NEVER_S = 1e6
-_FIRST = 5.0
+_FIRST = 20.0
 """Battles of a pair, on average, in the first round; each round is twice as long as the one before, up to ``stay``."""
 _LEAST = 0.5
 """A pair with less of its quota left than this has had it."""
@@ -53,11 +53,11 @@ class ResidencyAware:
     def distribution(self, now: Situation) -> PairDistribution:
         base = self.base.distribution(now)
         left = self._left(now, base)
-        if now.seen:
-            left = left * np.array([k not in now.seen for k in now.keys])
-            if not np.any(left >= _LEAST):
-                return base
         favoured = _favoured(now, left)
+        if now.seen and any(now.keys[k] in now.seen for k in np.flatnonzero(favoured)):
+            favoured = _unseen(now, left)
+            if not favoured.any():
+                return base
         return PairDistribution.of(now.models, favoured).mixed(base, self.floor)
 
     def is_over(self, now: Situation) -> bool:
@@ -99,6 +99,16 @@ def _favoured(now: Situation, left: Floats) -> Floats:
     favoured = np.zeros(len(left))
     favoured[min((int(k) for k in np.flatnonzero(wait <= soonest + ALIKE_S)), key=order)] = 1.0
     return favoured
+
+
+def _unseen(now: Situation, left: Floats) -> Floats:
+    """Pairs the asker has not had, those that could start soonest by what is ``left`` to them; all 0 if there is none.
+
+    Several and not one, or whoever asks again and again would know what comes.
+    """
+    left = left * np.array([k not in now.seen for k in now.keys])
+    wait = np.where(left >= _LEAST, waits(now), np.inf)
+    return np.where(wait <= wait.min() + ALIKE_S, left, 0.0) if np.isfinite(wait).any() else np.zeros(len(left))
 
 
 def waits(now: Situation) -> Floats:

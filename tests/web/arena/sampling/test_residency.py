@@ -113,14 +113,14 @@ def test_a_round_is_over_when_every_pair_that_can_meet_has_had_its_quota() -> No
 
 
 def test_the_first_rounds_are_shorter() -> None:
-    policy = ResidencyAware(Uniform(), FLOOR, stay=18)
+    policy = ResidencyAware(Uniform(), FLOOR, stay=70)
 
     def is_over(rounds: int, each: int) -> bool:
         return policy.is_over(
             situation("a", "b", rounds=rounds, drawn={pair_key(*p): each for p in combinations(MODELS, 2)})
         )
 
-    for rounds, quota in ((0, 5), (1, 10), (2, 18), (3, 18), (999, 18)):
+    for rounds, quota in ((0, 20), (1, 40), (2, 70), (3, 70), (999, 70)):
         assert is_over(rounds, quota)
         assert not is_over(rounds, quota - 1)
 

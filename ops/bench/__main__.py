@@ -18,6 +18,7 @@ BENCHES = (
     "sockets",
     "ratings",
     "refresh",
+    "weights",
     "sampling",
     "accept",
 )

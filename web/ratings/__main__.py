@@ -7,6 +7,7 @@ prints a table, elsewhere a JSON array of ``model, rank, rating, low, high, vote
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import os
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import get_args
 
 from web.ratings.bradley_terry import NotConverged
+from web.ratings.figures import figures
 from web.ratings.files import read_votes
 from web.ratings.intervals import Kind
 from web.ratings.method import BothBad, Method, board
@@ -27,11 +29,21 @@ def main(argv: list[str] | None = None) -> int:
     """Exit status: 0, or 2 with one line on standard error when the file or the request is at fault."""
     args = _parser().parse_args(argv)
     method = Method(
-        args.prior, args.weights, args.interval, args.both_bad, args.order, samples=args.samples, seed=args.seed
+        args.prior,
+        args.weights,
+        args.interval,
+        args.both_bad,
+        args.order,
+        args.samples,
+        args.seed,
+        style=args.board == "style_control",
     )
     source = sys.stdin.buffer if args.file == "-" else Path(args.file)
     try:
-        rows = board(read_votes(source, args.board), method)
+        votes = read_votes(source, args.board)
+        if args.honesty:
+            return _print(json.dumps(figures(votes, method), indent=1) + "\n")
+        rows = board(votes, method)
     except OSError as error:
         return _refuse(f"{args.file}: {error.strerror or error}")
     except (ValueError, NotConverged) as error:
@@ -54,12 +66,17 @@ def _parser() -> argparse.ArgumentParser:
     shape.add_argument(
         "--full", action="store_true", help="JSON with rank spread, win rate and whether a row is preliminary as well"
     )
+    shape.add_argument("--honesty", action="store_true", help="JSON of how far the board can be trusted")
     add("--prior", type=_at_least_zero, default=default.prior, help="precision of the prior; 0: none (%(default)s)")
     add("--weights", choices=("auto", "none", "propensity", "realised"), default=default.weights)
     add("--interval", choices=get_args(Kind), default=default.interval)
     add("--both-bad", choices=get_args(BothBad), default=default.both_bad, help="as a tie, or not at all")
     add("--order", choices=get_args(Order), default=default.order, help="by rating or by its lower bound")
-    add("--board", default="overall", help="only votes that name this board (%(default)s)")
+    add(
+        "--board",
+        default="overall",
+        help="only votes of this board; style_control: all, with form taken out (%(default)s)",
+    )
     add("--min-votes", type=_whole, default=MIN_VOTES, help="fewer make a row preliminary (%(default)s)")
     add("--samples", type=_whole, default=default.samples, help="resamples of the bootstrap (%(default)s)")
     add("--seed", type=_whole, default=default.seed)

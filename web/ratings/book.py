@@ -20,15 +20,12 @@ from sqlalchemy.orm import Session
 
 from web.models import Vote
 from web.ratings.features import STYLE
-from web.ratings.method import OUTCOMES, Columns
-from web.ratings.tally import Floats
+from web.ratings.method import OUTCOMES, WHOLE, Columns, difference
 
 _CHUNK = 20_000
 _LATE = 500
 """Ids before the newest that are looked at again: PostgreSQL may commit a lower id after a higher one."""
 _MAX_BOARDS = 63
-WHOLE = ("overall", "style_control")
-"""Boards of all counted votes."""
 _OUTCOME = {winner: code for code, winner in enumerate(OUTCOMES)}
 _COLUMNS: dict[str, tuple[Any, tuple[int, ...]]] = {
     "id": (np.int64, ()),
@@ -171,12 +168,6 @@ class VoteBook:
             int.from_bytes(blake2b(owner.encode(), digest_size=8).digest()) >> 1,
             _flat(known.style),
         )
-
-
-def difference(style: Floats) -> Floats:
-    """``(a - b) / (a + b + 1)``, as FastChat: from ``(votes, 2 * features)``, a's values first."""
-    a, b = style[:, : len(STYLE)], style[:, len(STYLE) :]
-    return np.asarray((a - b) / (a + b + 1))
 
 
 def _flat(style: Mapping[str, Mapping[str, float]] | None) -> list[float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import IO, Any, cast
@@ -63,7 +64,8 @@ def export_leaderboard(board: str, shape: str, delay_days: int | None, output: I
     from web.ratings.method import board as fitted
 
     votes = files.columns(enumerate(_rows(delay_days), 1), board)
-    rows = shown.plain(fitted(votes, make_method(_arena().settings)))
+    method = replace(make_method(_arena().settings), style=board == "style_control")
+    rows = shown.plain(fitted(votes, method))
     if shape == "csv":
         _write(output, exchange.as_csv(rows, shown.COLUMNS))
     else:

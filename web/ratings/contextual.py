@@ -46,7 +46,7 @@ def control(
     weight: Floats | None = None,
     prior: float = PRIOR,
 ) -> Controlled:
-    """One entry per vote; ``style`` is ``(votes, features)`` as :func:`web.ratings.book.difference` makes it.
+    """One entry per vote; ``style`` is ``(votes, features)`` as :func:`web.ratings.method.difference` makes it.
 
     Votes whose style is not known count as those of answers alike in form.
     Raises ValueError for a prior that is not positive, NotConverged.

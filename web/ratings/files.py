@@ -17,7 +17,8 @@ from typing import IO, Any
 import msgspec
 import numpy as np
 
-from web.ratings.method import OUTCOMES, Columns
+from web.ratings.features import STYLE
+from web.ratings.method import OUTCOMES, WHOLE, Columns, difference
 
 WINNERS = {
     "model_a": "a", "left": "a", "a": "a",
@@ -44,6 +45,8 @@ class _Table:
     outcome: array[int] = field(default_factory=lambda: array("b"))
     probability: array[float] = field(default_factory=lambda: array("d"))
     voter: array[int] = field(default_factory=lambda: array("i"))
+    style: array[float] = field(default_factory=lambda: array("d"))
+    reasons: list[tuple[str, ...]] = field(default_factory=list)
     everybody_known: bool = True
 
 
@@ -63,8 +66,12 @@ def columns(numbered: Iterable[tuple[int, Mapping[str, Any]]], board: str = "ove
     table = _Table()
     for line, row in numbered:
         try:
-            if _counts(row) and _on(row, board):
+            if not _on(row, board):
+                continue
+            if _counts(row):
                 _add(table, row)
+            else:
+                table.reasons.append(_reasons(row))
         except (KeyError, TypeError, ValueError) as error:
             raise BadVotes(f"line {line}: {_reason(error)}") from None
     return Columns(
@@ -74,6 +81,8 @@ def columns(numbered: Iterable[tuple[int, Mapping[str, Any]]], board: str = "ove
         outcome=np.frombuffer(table.outcome, dtype=np.int8) if table.a else np.zeros(0, dtype=np.intp),
         probability=np.array(table.probability, dtype=np.float64),
         voter=np.array(table.voter, dtype=np.intp) if table.everybody_known else None,
+        style=difference(np.array(table.style, dtype=np.float64).reshape(-1, 2 * len(STYLE))),
+        reasons=tuple(table.reasons),
     )
 
 
@@ -144,8 +153,15 @@ def _counts(row: Mapping[str, Any]) -> bool:
     return all(str(row.get(name, True)).lower() not in ("false", "0") for name in ("counted", "anony"))
 
 
+def _reasons(row: Mapping[str, Any]) -> tuple[str, ...]:
+    if str(row.get("anony", True)).lower() in ("false", "0"):
+        return ("not blind",)
+    given = row.get("reasons") or ()
+    return tuple(given.split() if isinstance(given, str) else map(str, given))
+
+
 def _on(row: Mapping[str, Any], board: str) -> bool:
-    if board == "overall":
+    if board in WHOLE:
         return True
     boards = row.get("boards") or ()
     return board in (boards.split() if isinstance(boards, str) else boards)
@@ -161,10 +177,24 @@ def _add(table: _Table, row: Mapping[str, Any]) -> None:
     table.a.append(table.models.setdefault(a, len(table.models)))
     table.b.append(table.models.setdefault(b, len(table.models)))
     table.outcome.append(_CODE[winner])
+    table.style.extend(_style(row, "style_a") + _style(row, "style_b"))
     table.probability.append(_probability(row.get("probability")))
     who = next((row[name] for name in _VOTERS if row.get(name) not in (None, "")), None)
     table.everybody_known &= who is not None
     table.voter.append(table.voters.setdefault(str(who), len(table.voters)))
+
+
+def _style(row: Mapping[str, Any], column: str) -> list[float]:
+    """Counts of :data:`STYLE`; NaN where the row does not say."""
+    known = row.get(column)
+    if isinstance(known, str) and known:
+        known = msgspec.json.decode(known)
+    if not known:
+        return [math.nan] * len(STYLE)
+    try:
+        return [float(known[name]) for name in STYLE]
+    except (TypeError, KeyError, ValueError):
+        raise ValueError(f"{column} is {_short(known)}, not counts of {', '.join(STYLE)}") from None
 
 
 def _name(row: Mapping[str, Any], columns: tuple[str, str]) -> str:

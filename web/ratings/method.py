@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from web.ratings import weights
 from web.ratings.bradley_terry import PRIOR, estimate
 from web.ratings.contextual import control
+from web.ratings.features import STYLE
 from web.ratings.intervals import Kind
 from web.ratings.standings import Order, Standing, table
 from web.ratings.tally import Floats, Tally, from_votes
@@ -58,17 +59,23 @@ class Columns:
     probability: Floats | None = None
     voter: ArrayLike | None = None
     style: Floats | None = None
+    reasons: tuple[tuple[str, ...], ...] = ()
+    """Of each vote that does not count, and is not in the columns, why."""
 
     def take(self, chosen: NDArray[np.bool_]) -> Columns:
         """Only the ``chosen`` votes."""
-        return Columns(
-            self.models,
-            *(np.asarray(column)[chosen] for column in (self.a, self.b, self.outcome)),
-            *(None if c is None else np.asarray(c)[chosen] for c in (self.probability, self.voter, self.style)),
+        a, b, outcome = (np.asarray(column)[chosen] for column in (self.a, self.b, self.outcome))
+        probability, voter, style = (
+            None if column is None else np.asarray(column)[chosen]
+            for column in (self.probability, self.voter, self.style)
         )
+        return Columns(self.models, a, b, outcome, probability, voter, style, self.reasons)
 
 
+Places = NDArray[np.intp]
 OUTCOMES = ("a", "b", "tie", "both_bad")
+WHOLE = ("overall", "style_control")
+"""Boards of all counted votes."""
 _SCORE = np.array([1.0, 0.0, 0.5, 0.5])
 
 
@@ -78,33 +85,53 @@ def board(votes: Columns, method: Method) -> list[Standing]:
     Raises ValueError, when ``propensity`` weights are asked for and a probability is not known, when intervals by
     voter are asked for without voters or style control without style, and as the estimators do.
     """
-    if method.both_bad == "drop":
-        votes = votes.take(np.asarray(votes.outcome) != OUTCOMES.index("both_bad"))
-    models, a, b = _by_name(votes)
-    score, probability = _SCORE[np.asarray(votes.outcome)], votes.probability
-    how = _chosen(method, probability)
-    each = None
-    if how == "propensity":
-        if probability is None or np.isnan(probability).any():
-            raise ValueError("weights by propensity need every vote's probability")
-        each = weights.propensity(probability)
-    voter = None
-    if method.interval == "clustered" and votes.voter is not None:
-        voter = np.unique(np.asarray(votes.voter), return_inverse=True)[1]
-    tally = from_votes(models, a, b, score, each, voter)
-    if how == "realised":
-        tally = weights.realised(tally)
-        each = _pair_weights(tally, a, b) if method.style else None
-    if method.style:
-        if votes.style is None or np.isnan(votes.style).all():
-            raise ValueError("style control needs votes that know the style of their answers")
-        found = control(models, a, b, score, votes.style, each, method.prior).estimate
-    else:
+    votes = _games(votes, method)
+    tally = tallied(votes, method)
+    if not method.style:
         found = estimate(tally, method.prior, interval=method.interval, samples=method.samples, seed=method.seed)
+        return table(tally, found, method.order)
+    if votes.style is None or np.isnan(votes.style).all():
+        raise ValueError("style control needs votes that know the style of their answers")
+    _, a, b = _by_name(votes)
+    weight = _of_votes(votes, method, tally, a, b)
+    found = control(tally.models, a, b, _SCORE[np.asarray(votes.outcome)], votes.style, weight, method.prior).estimate
     return table(tally, found, method.order)
 
 
-def _pair_weights(tally: Tally, a: NDArray[np.intp], b: NDArray[np.intp]) -> Floats:
+def tallied(votes: Columns, method: Method) -> Tally:
+    """The votes added up and weighed as the method says; models in the order of their names."""
+    votes = _games(votes, method)
+    models, a, b = _by_name(votes)
+    how = _chosen(method, votes.probability)
+    each = None if how != "propensity" else _propensity(votes)
+    voter = None
+    if method.interval == "clustered" and votes.voter is not None:
+        voter = np.unique(np.asarray(votes.voter), return_inverse=True)[1]
+    tally = from_votes(models, a, b, _SCORE[np.asarray(votes.outcome)], each, voter)
+    return weights.realised(tally) if how == "realised" else tally
+
+
+def _games(votes: Columns, method: Method) -> Columns:
+    if method.both_bad == "tie":
+        return votes
+    return votes.take(np.asarray(votes.outcome) != OUTCOMES.index("both_bad"))
+
+
+def _propensity(votes: Columns) -> Floats:
+    if votes.probability is None or np.isnan(votes.probability).any():
+        raise ValueError("weights by propensity need every vote's probability")
+    return weights.propensity(votes.probability)
+
+
+def _of_votes(votes: Columns, method: Method, tally: Tally, a: Places, b: Places) -> Floats | None:
+    """What each single vote weighs."""
+    how = _chosen(method, votes.probability)
+    if how == "propensity":
+        return _propensity(votes)
+    return _pair_weights(tally, a, b) if how == "realised" else None
+
+
+def _pair_weights(tally: Tally, a: Places, b: Places) -> Floats:
     """What the votes of each pair weigh, back at the single votes."""
     weight = np.zeros((tally.size, tally.size))
     weight[tally.a, tally.b] = tally.weight
@@ -118,7 +145,7 @@ def _chosen(method: Method, probability: Floats | None) -> weights.Weighting:
     return "realised" if len(known) and known.max() > known.min() * _DIFFERENT else "none"
 
 
-def _by_name(votes: Columns) -> tuple[tuple[str, ...], NDArray[np.intp], NDArray[np.intp]]:
+def _by_name(votes: Columns) -> tuple[tuple[str, ...], Places, Places]:
     """Models that occur, in the order of their names, and both sides renumbered."""
     a, b = np.asarray(votes.a), np.asarray(votes.b)
     seen = np.zeros(len(votes.models), dtype=bool)
@@ -127,3 +154,9 @@ def _by_name(votes: Columns) -> tuple[tuple[str, ...], NDArray[np.intp], NDArray
     number = np.zeros(len(votes.models), dtype=np.intp)
     number[order] = np.arange(len(order))
     return tuple(votes.models[i] for i in order), number[a], number[b]
+
+
+def difference(style: Floats) -> Floats:
+    """``(a - b) / (a + b + 1)``, as FastChat: from ``(votes, 2 * features)``, a's values first."""
+    a, b = style[:, : len(STYLE)], style[:, len(STYLE) :]
+    return np.asarray((a - b) / (a + b + 1))

@@ -9,10 +9,13 @@ the first token (Horvitz and Thompson 1952; stabilised to mean 1 as Hajek did), 
 more than ``clip`` times the mean (Ionides 2008).
 
 ``realised``: each vote weighs ``target / realised share of its pair``, that is, post-stratification (Holt and Smith
-1979; arena-rank's ``reweighted``). Weighing by the estimated propensity wastes less than by the true one (Hirano,
-Imbens and Ridder 2003): chance differences between drawn and intended counts go. ``floor``: a pair with fewer
-votes weighs as if it had this many, so that one vote never speaks for a whole pair. ``python -m ops.bench
-weights`` measures both.
+1979; arena-rank's ``reweighted``). Chance differences between drawn and intended counts go (Hirano, Imbens and Ridder
+2003), which is worth most where tastes go in circles; in exchange pairs of very few votes weigh a little too much.
+``floor``: a pair with fewer votes weighs as if it had this many, so that one vote never speaks for a whole pair.
+
+``python -m ops.bench weights`` measures both: neither is biased. With some 20 votes on the rarer pairs they scatter
+alike (realised 0.97 of propensity on circular tastes, 1.03 on transitive ones); with more votes realised wins, needs no
+stored probability, and has no clipping to choose. So it is what ``auto`` takes.
 """
 
 from __future__ import annotations

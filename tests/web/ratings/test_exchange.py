@@ -50,16 +50,21 @@ def lines(output: bytes) -> list[dict[str, Any]]:
     return [json.loads(line) for line in output.splitlines()]
 
 
+@pytest.mark.parametrize("board", ["overall", "code", "style_control"])
 @pytest.mark.parametrize("shape", ["jsonl", "csv"])
 def test_the_exported_board_is_what_anybody_makes_of_the_exported_votes(
-    shape: str, voted: Arena, command: Callable[..., bytes], tmp_path: Path, repo_root: Path
+    shape: str, board: str, voted: Arena, command: Callable[..., bytes], tmp_path: Path, repo_root: Path
 ) -> None:
     file = tmp_path / "votes"
     file.write_bytes(command("export", "votes", "--delay-days", "0", "--format", shape))
     made = subprocess.run(
-        [sys.executable, "-m", "web.ratings", str(file)], capture_output=True, cwd=repo_root, check=True, timeout=60
+        [sys.executable, "-m", "web.ratings", str(file), "--board", board],
+        capture_output=True,
+        cwd=repo_root,
+        check=True,
+        timeout=60,
     )
-    exported = command("export", "leaderboard", "--delay-days", "0")
+    exported = command("export", "leaderboard", "--delay-days", "0", "--board", board)
     assert exported == made.stdout
     assert sum(row["votes"] for row in json.loads(exported)) == 2 * sum(counted for *_, counted in VOTES)
 

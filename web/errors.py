@@ -296,6 +296,7 @@ HTTP_CODES = {
     404: "not_found",
     405: "method_not_allowed",
     413: "body_too_large",
+    414: "address_too_long",
     415: "not_json",
     431: "headers_too_large",
 }

@@ -23,6 +23,7 @@ _HTTP_TITLES = {
     404: "There is nothing at this address",
     405: "This address does not know this method",
     413: "The body is too large",
+    414: "The address is too long",
     415: "The body is not JSON",
     431: "The headers are too large",
 }

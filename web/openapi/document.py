@@ -10,6 +10,7 @@ from apiflask import APIFlask
 
 from web import errors
 from web.access import NEEDED
+from web.api.schemas import TEXT
 from web.limits.rules import UNCOUNTED
 from web.openapi import bodies, general
 from web.openapi.catalogue import Known, by_http, every_problem, known
@@ -56,6 +57,7 @@ def _views(app: APIFlask) -> Iterator[tuple[str, str, Callable[..., Any]]]:
 
 def _finish(operation: dict[str, Any], method: str, path: str, notes: Declared, schemas: dict[str, Any]) -> None:
     _word(operation)
+    _no_nul(operation)
     if notes.body is not None:
         operation["requestBody"] = bodies.request(notes.body, schemas)
     if "requestBody" in operation:
@@ -106,6 +108,15 @@ def _word(operation: dict[str, Any]) -> None:
     operation["description"] = "\n\n".join(part for part in about if part)
 
 
+def _no_nul(operation: dict[str, Any]) -> None:
+    """No address may hold one (see ``web.bounds``); so no text in it may."""
+    for parameter in operation.get("parameters", ()):
+        schema = parameter.get("schema", {})
+        for text in (s for s in [schema, *schema.get("anyOf", ())] if s.get("type") == "string"):
+            if parameter["in"] in ("query", "path") and "enum" not in text:
+                text.setdefault("pattern", TEXT["pattern"])
+
+
 def _exemplify(content: dict[str, Any], schemas: dict[str, Any]) -> None:
     if "example" in content or "examples" in content or "schema" not in content:
         return
@@ -125,6 +136,10 @@ def _problems(operation: dict[str, Any], method: str, path: str, notes: Declared
     places = {p["in"] for p in operation.get("parameters", ())}
     if "path" in places:
         yield by_http(404)
+    if places & {"path", "query"}:
+        yield by_http(414)
+    if "header" in places or method == "post":
+        yield by_http(431)
     if "query" in places:
         yield known(errors.InvalidQuery)
     if notes.asks or method not in _SAFE:

@@ -35,9 +35,7 @@ def check(session: Session, owner: str, most: int) -> None:
     if session.get_bind().dialect.name == "postgresql":
         # Two at the same moment would not see each other; SQLite has one writer anyway.
         session.execute(select(func.pg_advisory_xact_lock(zlib.crc32(owner.encode()))))
-    # Few battles are open, but one owner may have had a great many: coalesce keeps the owner's index out of it.
-    mine = func.coalesce(Battle.owner, "") == owner
-    found = select(func.count()).where(Battle.state.in_(OPEN), mine, Battle.batch_id.is_(None))
+    found = select(func.count()).where(Battle.owner == owner, Battle.state.in_(OPEN), Battle.batch_id.is_(None))
     if (session.scalar(found) or 0) > most:
         raise RateLimited(
             f"At most {most} battles at the same time. Wait for one to end.", retry_after_s=_RETRY_S, limit=NAME

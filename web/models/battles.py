@@ -7,7 +7,17 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, String, Text, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    CheckConstraint,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    String,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from web.models.base import Base, Moment, now
@@ -20,6 +30,7 @@ class Battle(Base):
     __table_args__ = (
         CheckConstraint("state IN ('queued', 'running', 'finished', 'failed', 'cancelled')", name="state"),
         Index(None, "owner", "created_at"),
+        Index(None, "owner", "state", "batch_id"),
         Index(None, "state", "created_at"),
         Index(None, "batch_id"),
         UniqueConstraint("share_id"),
@@ -141,7 +152,16 @@ class BatchItem(Base):
     """One prompt of a batch. ``prompt`` moves to the battle's texts when its battle begins."""
 
     __tablename__ = "batch_items"
-    __table_args__ = (Index(None, "battle_id"),)
+    __table_args__ = (
+        Index(None, "battle_id"),
+        Index(
+            "ix_batch_items_waiting",
+            "batch_id",
+            "number",
+            sqlite_where=text("prompt IS NOT NULL"),
+            postgresql_where=text("prompt IS NOT NULL"),
+        ),
+    )
 
     batch_id: Mapped[str] = mapped_column(ForeignKey("batches.id", ondelete="CASCADE"), primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True)

@@ -9,13 +9,14 @@ import pytest
 import redis
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import func, select, update
+from sqlalchemy import event, func, select, update
 from sqlalchemy.orm import Session
 
 from tests.web.helpers import report_worker
 from web import create_app
 from web.access import digest
 from web.context import Arena
+from web.limits.open_battles import check
 from web.models import ApiKey, Batch, Battle
 from web.security import COOKIE
 from web.settings import WebSettings
@@ -113,3 +114,14 @@ def test_thirty_at_the_same_moment_open_two(settings: WebSettings, visitor: Flas
     app.extensions["arena_live"].hub.stop()
     app.extensions["arena"].queue.celery.close()
     app.extensions["arena"].db.dispose()
+
+
+def test_the_count_is_answered_from_an_index_alone(arena: Arena) -> None:
+    """An owner may have had a hundred thousand battles, and every prompt asks."""
+    asked: list[str] = []
+    event.listen(arena.db.engine, "before_cursor_execute", lambda *a: asked.append(a[2]))
+    arena.db.write(lambda s: check(s, "o" * 64, 1))
+    (count,) = [sql for sql in asked if "count(" in sql]
+    with arena.db.engine.connect() as connection:
+        plan = connection.exec_driver_sql("EXPLAIN QUERY PLAN " + count, ("o" * 64, "queued", "running")).all()
+    assert "COVERING INDEX ix_battles_owner_state_batch_id" in str(plan)

@@ -85,6 +85,21 @@ def test_a_failed_side_says_why_where_it_failed(page: Page, script: Script) -> N
     expect(page.get_by_role("button", name="Try again with this prompt")).to_be_enabled()
 
 
+def test_an_operators_reason_is_shown(page: Page, script: Script) -> None:
+    script.tell(*STARTED, ev.SideDelta(side="a", text="Half"), ev.BattleCancelled("operator", "Maintenance."))
+    expect(page.get_by_text("This battle was stopped by the operator: Maintenance.")).to_be_visible()
+
+
+def test_a_retry_forgets_only_the_side_it_names(page: Page, script: Script) -> None:
+    script.tell(*STARTED, *WRITTEN[:3], failed("The model ran out of memory."))
+    first = page.locator(".side-a .prose").text_content()
+    assert first
+    script.tell(ev.BattleFailed(ev.Failure("engine_failed", "It broke.")), ev.TurnRetried(1, 1, ("b",)))
+    script.tell(ev.SideStarted("b"), ev.SideDelta("b", "All new"))
+    expect(page.locator(".side-b .prose")).to_have_text("All new")
+    expect(page.locator(".side-a .prose")).to_have_text(first)
+
+
 def test_a_new_attempt_forgets_the_old_text(page: Page, script: Script) -> None:
     script.tell(*STARTED, ev.SideDelta(side="a", text="Half an ans"))
     expect(page.locator(".side-a .prose")).to_have_text("Half an ans")

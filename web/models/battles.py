@@ -66,7 +66,7 @@ class Battle(Base):
     """Under which anybody may read it; set by its owner, after the vote."""
     batch_id: Mapped[str | None] = mapped_column(ForeignKey("batches.id"))
     deleted_at: Mapped[datetime | None] = mapped_column(Moment)
-    """Its owner deleted it: its texts and ``owner`` are gone, what the ranking needs stays."""
+    """Its owner deleted it: its texts are gone, a word that leads nowhere stands for ``owner`` (see arena.deletion)."""
 
 
 class Turn(Base):

@@ -289,7 +289,10 @@ def request_cancel(
 async def cancel_requested(redis: Any, battle: str) -> Cancel | None:
     """Who asked to cancel a turn of this battle, if anybody did. Async client."""
     wish = await redis.get(cancel_key(battle))
-    return msgspec.json.decode(wish, type=Cancel) if wish else None
+    try:
+        return msgspec.json.decode(wish, type=Cancel) if wish else None
+    except msgspec.DecodeError:  # of another version, as during an update: it is asked again, or not at all
+        return None
 
 
 def _text(value: Any) -> str:

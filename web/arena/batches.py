@@ -115,7 +115,8 @@ def _check_lines(arena: Arena, prompts: Sequence[tuple[int, str]]) -> None:
 
 
 def _insert(session: Session, batch: Batch, prompts: Sequence[str], most_open: int) -> None:
-    unfinished = select(func.count()).where(Batch.owner == batch.owner, _has_unbegun())
+    waiting = exists().where(BatchItem.batch_id == Batch.id, _unbegun())
+    unfinished = select(func.count()).where(Batch.owner == batch.owner, Batch.cancelled_at.is_(None), waiting)
     if (session.scalar(unfinished) or 0) >= most_open:
         raise TooManyBatches(f"{most_open} batches of this key are unfinished.", retry_after_s=60, limit=most_open)
     session.merge(batch)
@@ -123,13 +124,9 @@ def _insert(session: Session, batch: Batch, prompts: Sequence[str], most_open: i
     session.add_all(BatchItem(batch_id=batch.id, number=n, prompt=p) for n, p in enumerate(prompts, 1))
 
 
-def _has_unbegun() -> ColumnElement[bool]:
-    """Of a batch: it has items that are still to begin."""
-    return Batch.cancelled_at.is_(None) & exists().where(BatchItem.batch_id == Batch.id, _unbegun())
-
-
 def _unbegun() -> ColumnElement[bool]:
-    return BatchItem.battle_id.is_(None) & BatchItem.error.is_(None) & BatchItem.prompt.is_not(None)
+    """Of an item: still to begin, for whatever else becomes of it takes its prompt away. These have their own index."""
+    return BatchItem.prompt.is_not(None)
 
 
 def owned(session: Session, batch_id: str, owner: str) -> Batch:
@@ -224,7 +221,9 @@ class Next:
 
 def next_items(session: Session, at_once: int, most: int) -> list[Next]:
     """Items to begin: of each batch so many that ``at_once`` of it are in flight, the oldest batches first."""
-    batches = session.scalars(select(Batch).where(_has_unbegun()).order_by(Batch.created_at).limit(max(most, 1))).all()
+    waiting = select(BatchItem.batch_id).where(_unbegun()).distinct()
+    open_ones = select(Batch).where(Batch.id.in_(waiting), Batch.cancelled_at.is_(None))
+    batches = session.scalars(open_ones.order_by(Batch.created_at).limit(max(most, 1))).all()
     found: list[Next] = []
     for batch in batches:
         running = len(list(_in_flight(session, batch.id)))

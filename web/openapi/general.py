@@ -17,7 +17,8 @@ A browser is known by an anonymous session, a signed cookie that the first battl
 
 Every refusal is `application/problem+json` (RFC 9457). Decide by `code`, which is stable; `detail` is for people; \
 `field` names what was wrong in the request. Under `/v1` refusals have OpenAI's form. Any address may also answer \
-`not_found`, `method_not_allowed`, `bad_request`, `address_too_long` (414), `headers_too_large` (431), `unknown_host` (421) and `internal` (500).
+`not_found`, `method_not_allowed`, `bad_request`, `address_too_long` (414), `headers_too_large` (431), `unknown_host` \
+(421) and `internal` (500).
 
 Every POST takes an `Idempotency-Key`: sent again, the same request is answered again and not done again. Replies tell \
 in `RateLimit-*` how much of the nearest limit is left.

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import redis
-from sqlalchemy import select, update
+from sqlalchemy import event, select, update
 
 from tests.web.helpers import MODELS, queued, report_worker, result
 from web.arena import batches
@@ -165,3 +165,17 @@ def test_a_named_pair_meets_and_is_not_ranked(arena: Arena, feeder: Feeder, make
         assert {battle.model_a, battle.model_b} == set(MODELS[1:3])
         assert battle.ranked is False
         assert battle.sampling == {"temperature": 0.0}
+
+
+def test_looking_for_work_does_not_cost_what_has_ended(arena: Arena, make: Callable[..., str]) -> None:
+    make(1)
+    said: list[tuple[str, Any]] = []
+    event.listen(arena.db.engine, "before_cursor_execute", lambda *a: said.append((a[2], a[3])))
+    arena.db.read(lambda s: batches.next_items(s, 4, 10))
+    looked = [(sql, values) for sql, values in said if "batch_items" in sql]
+    assert looked
+    for sql, values in looked:
+        with arena.db.engine.connect() as connection:
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values).all()
+        steps = [row[3] for row in plan if "batch_items" in row[3]]
+        assert all("ix_batch_items_waiting" in step for step in steps), steps

@@ -7,14 +7,14 @@ import base64
 import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import redis
 import redis.asyncio
 
 from worker.contract import chats
-from worker.contract.chats import ChatDelta, ChatDone, ChatEvent
+from worker.contract.chats import ChatDelta, ChatDone, ChatEvent, ChatOver
 from worker.contract.jobs import QUEUE_BATTLES, ChatJob, decode_chat
 
 Script = Callable[[ChatJob], Sequence[ChatEvent]]
@@ -56,7 +56,8 @@ def scripted(redis_url: str, script: Script = lambda _: ANSWER) -> Iterator[list
             while not over.is_set():
                 if (job := taken(client)) is not None:
                     jobs.append(job)
-                    tell(redis_url, job.id, script(job))
+                    with suppress(ChatOver):  # who asked has had enough
+                        tell(redis_url, job.id, script(job))
 
     thread = threading.Thread(target=work)
     thread.start()

@@ -65,6 +65,27 @@ def test_two_real_models_stream_are_voted_and_ranked(real_arena: Stack) -> None:
     assert rows[winner]["rank"] == 1
 
 
+def test_a_second_turn_is_answered_and_one_too_long_is_refused_for_both(real_arena: Stack) -> None:
+    client = Client(real_arena.url, timeout=120)
+    battle = client.start("Name a colour.")
+    watched = client.watch(battle, timeout=300)
+    turns = f"/api/battles/{battle}/turns"
+
+    def ended(event: ev.StoredEvent) -> bool:
+        return isinstance(event, ev.BattleVotable | ev.BattleFailed)
+
+    client.request("POST", turns, {"prompt": "And another one?"})
+    watched = client.watch(battle, timeout=300, watched=watched, until=ended)
+    assert watched.view.votable, watched.view
+    client.request("POST", turns, {"prompt": "ẞ9ʬ" * 2600})
+    watched = client.watch(battle, timeout=300, watched=watched, until=ended)
+    assert watched.view.error is not None
+    assert (watched.view.state, watched.view.error.code) == ("failed", "context_overflow")
+    last = watched.view.turns[-1]
+    assert (last.a.error, last.a.text) == (last.b.error, last.b.text)
+    assert client.vote(battle, "tie")["winner"] == "tie"
+
+
 def test_every_model_gets_its_turn_although_only_two_fit(real_arena: Stack) -> None:
     client = Client(real_arena.url, timeout=120)
     met: set[str] = set()

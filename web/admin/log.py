@@ -20,8 +20,8 @@ from worker.contract import audit
 from worker.contract.audit import AuditEntry
 
 _CURSOR = re.compile(r"(\d{1,18})\.(\d{1,18}-\d{1,18})?")
-_NEWEST = 2**31
-"""Above every line's id."""
+_NEWEST = 2**31 - 1
+"""The greatest number that PostgreSQL compares an id with."""
 
 
 def note(session: Session, by: Key | str, action: str, target: str, reason: str = "") -> None:
@@ -73,7 +73,7 @@ def _parsed(cursor: str | None) -> tuple[int, str | None]:
     found = _CURSOR.fullmatch(cursor)
     if found is None:
         raise InvalidQuery("cursor: is not one that this list gave", field="cursor")
-    return int(found[1]), found[2]
+    return min(int(found[1]), _NEWEST), found[2]
 
 
 def _merged(

@@ -16,7 +16,7 @@ from flask_limiter import Limit, Limiter, RequestLimit
 from limits import RateLimitItemPerSecond
 
 from web.errors import RateLimited
-from web.limits.rules import RULES, Rule, amount, bucket, counts
+from web.limits.rules import RULES, Rule, applying
 from web.limits.windows import SCHEME, Wanted, Window, Windows, connect
 
 if TYPE_CHECKING:
@@ -50,21 +50,20 @@ def init_app(app: Flask, settings: WebSettings) -> None:
 
 def _count(limiter: Limiter) -> None:
     """Count the request for all its limits at once; flask-limiter then finds out which of them refuses it."""
-    g.limits = {rule.name: most for rule in RULES if counts(rule) and (most := amount(rule.name))}
-    wanted = [_wanted(rule, g.limits[rule.name]) for rule in RULES if rule.name in g.limits]
+    g.limits = applying()
+    wanted = [_wanted(*found) for found in g.limits.values()]
     g.limits_taken = cast(Windows, limiter.storage).take(wanted) if wanted else {}
 
 
-def _wanted(rule: Rule, most: int) -> Wanted:
+def _wanted(rule: Rule, most: int, whose: str) -> Wanted:
     """Counted under the key that flask-limiter will ask for."""
-    key = RateLimitItemPerSecond(most, rule.seconds).key_for(bucket(rule), rule.name)
-    return Wanted(key, most, rule.seconds)
+    return Wanted(RateLimitItemPerSecond(most, rule.seconds).key_for(whose, rule.name), most, rule.seconds)
 
 
 def _limit(rule: Rule) -> Limit:
     return Limit(
         limit_provider=partial(_spelt, rule),
-        key_function=partial(bucket, rule),
+        key_function=lambda: cast(str, g.limits[rule.name][2]),
         scope=rule.name,
         shared=True,
     )
@@ -72,8 +71,7 @@ def _limit(rule: Rule) -> Limit:
 
 def _spelt(rule: Rule) -> str:
     """The limit as flask-limiter reads it; empty: none for this request."""
-    most = g.limits.get(rule.name)
-    return f"{most}/{rule.seconds} seconds" if most else ""
+    return f"{g.limits[rule.name][1]}/{rule.seconds} seconds" if rule.name in g.limits else ""
 
 
 def _refuse(met: RequestLimit) -> None:

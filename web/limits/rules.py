@@ -81,9 +81,8 @@ def asker() -> Asker:
     return found
 
 
-def bucket(rule: Rule) -> str:
+def bucket(rule: Rule, who: Asker) -> str:
     """Whose counter a request moves; empty: nobody's."""
-    who = asker()
     match rule.per:
         case "owner":
             return f"o{who.owner[:32]}" if who.owner else ""
@@ -109,10 +108,15 @@ def own_amount(key: Key, name: str, usual: int) -> int:
     return max(0, own) if isinstance(own, int) and not isinstance(own, bool) else usual
 
 
-def counts(rule: Rule) -> bool:
-    """Whether this request moves ``rule``'s counter at all."""
+def applying() -> dict[str, tuple[Rule, int, str]]:
+    """By name: the limits this request is counted for, how many there may be, and whose counter it moves."""
     route = "" if request.url_rule is None else request.url_rule.rule
-    if rule.where is None:
-        return route not in UNCOUNTED and request.endpoint != "static" and bool(bucket(rule))
-    # What another site made a browser send is refused anyway, and must not use up what its visitor may do.
-    return request.method == "POST" and route in rule.where and believed() and bool(bucket(rule))
+    post, anything = request.method == "POST", route not in UNCOUNTED and request.endpoint != "static"
+    who = asker()
+    found = {}
+    for rule in RULES:
+        # What another site made a browser send is refused anyway, and must not use up what its visitor may do.
+        counted = anything if rule.where is None else post and route in rule.where and believed()
+        if counted and (whose := bucket(rule, who)) and (most := amount(rule.name)):
+            found[rule.name] = (rule, most, whose)
+    return found

@@ -40,7 +40,7 @@ def test_a_line_says_when_how_grave_who_what_and_what_it_is_about(stream: io.Str
     with logs.bound(battle="b-1", attempt=2, side="a", request="r-1", task="b-1.1"):
         logging.getLogger("worker.thing").debug("it %s", "happened")
     (line,) = lines(stream)
-    assert line.pop("time").endswith("Z")
+    assert line.pop("time").endswith("+00:00")
     assert line == {
         "level": "debug",
         "logger": "worker.thing",

@@ -52,10 +52,11 @@ checks.positive_data_acceptance.expected-statuses = ["2xx", "3xx", "401", "403",
 include-name-regex = "^POST /api/(battles|batches|admin/.*)$"
 checks.positive_data_acceptance.expected-statuses = ["2xx", "3xx", "401", "403", "404", "409", "422", "429"]
 
-# OpenAI's protocol refuses fields that do not go together, such as stream_options without a stream, with 400.
+# OpenAI's protocol refuses fields that do not go together, such as stream_options without a stream, with 400; and 7.0
+# is an integer to a schema, but not to those who read one.
 [[operations]]
 include-name-regex = "^POST /v1/chat/completions$"
-checks.positive_data_acceptance.expected-statuses = ["2xx", "3xx", "400", "401", "403", "404", "409", "429"]
+checks.positive_data_acceptance.expected-statuses = ["2xx", "3xx", "400", "401", "403", "404", "409", "422", "429"]
 """
 
 
@@ -105,9 +106,7 @@ def test_what_programs_and_browsers_use_is_what_the_document_says(
     stack: Stack, tmp_path: Path, examples: int, least: int
 ) -> None:
     key = make_key(stack, f"program-{examples}", "battle", "chat", "export")
-    tried = conforms(
-        stack, tmp_path, key, examples, "--exclude-path-regex", ENDLESS, "--exclude-path-regex", "^/api/admin"
-    )
+    tried = conforms(stack, tmp_path, key, examples, "--exclude-path-regex", f"^/api/admin|{ENDLESS}")
     assert tried >= least
     assert "Traceback" not in stack.web.text()
 

@@ -70,8 +70,11 @@ def _finish(operation: dict[str, Any], method: str, path: str, notes: Declared, 
     if notes.text is not None:
         bodies.text_answer(responses["200"], *notes.text, schemas)
     for response in responses.values():
-        for content in response.get("content", {}).values():
-            _exemplify(content, schemas)
+        for media_type, content in response.get("content", {}).items():
+            if media_type == "text/event-stream":
+                content["schema"] = general.EVENTS
+            else:
+                _exemplify(content, schemas)
     if notes.cached:
         _revalidated(operation)
     for status, kinds in sorted(_by_status(_problems(operation, method, path, notes)).items()):

@@ -115,6 +115,11 @@ EVERYWHERE = (
 ELSEWHERE = ("assets_missing", "bad_handshake", "bad_ticket")
 """Codes of what is no endpoint: pages, and the websocket before it is one."""
 
+EVENTS = {
+    "description": "Events as they happen, each with `data`, most with an `id`; the answer does not end by itself."
+}
+"""Of a stream. OpenAPI 3.1 has no form for one: what is read is neither one string nor one object."""
+
 PROBLEM: dict[str, Any] = {
     "type": "object",
     "description": "A refusal (RFC 9457). Some carry further members, such as `limit` or the vote that stands.",

@@ -242,7 +242,7 @@ def test_nothing_that_was_written_is_in_what_the_arena_tells_about_itself(
     kinds = {e["type"] for e in events}
     assert {"task-received", "task-started", "task-succeeded", "worker-heartbeat"} <= kinds
     assert "records.finished" in repr(events)
-    assert '"level": "debug"' in found.told["web log"]
+    assert '"level":"debug"' in found.told["web log"]
     assert {where: text.count(CANARY) for where, text in found.told.items() if CANARY in text} == {}
 
 

@@ -35,12 +35,11 @@ def tell(redis_url: str, chat: str, events: Sequence[ChatEvent]) -> None:
     """As one attempt does."""
 
     async def say() -> None:
-        client = redis.asyncio.Redis.from_url(redis_url)
-        claimed = await chats.claim(client, chat)
-        seq = claimed.seq
-        for event in events:
-            seq = await chats.publish(client, chat, [event], claimed.attempt, seq)
-        await client.aclose()
+        async with redis.asyncio.Redis.from_url(redis_url) as client:
+            claimed = await chats.claim(client, chat)
+            seq = claimed.seq
+            for event in events:
+                seq = await chats.publish(client, chat, [event], claimed.attempt, seq)
 
     asyncio.run(say())
 

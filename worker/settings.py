@@ -6,9 +6,10 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field, ValidationError, field_validator
+from pydantic import AliasChoices, BeforeValidator, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from worker.contract.logs import Level
 from worker.errors import SettingsError
 
 
@@ -49,7 +50,7 @@ class WorkerSettings(BaseSettings):
     """``host:port`` where the worker's ``/metrics`` answers; default: nowhere."""
     log_format: Literal["text", "json"] = "text"
     """How lines of the log look: ``json`` for collectors, one object a line."""
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
+    log_level: Annotated[Level, BeforeValidator(str.upper)] = "INFO"
     """What the arena's own modules say; other people's are never heard below INFO, for they would show prompts."""
     otel_endpoint: str = Field(
         default="",

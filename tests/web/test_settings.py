@@ -8,6 +8,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from web.settings import WebSettings
+from worker.settings import WorkerSettings
 
 
 def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,3 +59,9 @@ def test_a_given_key_is_used_and_never_shown(tmp_path: Path) -> None:
     assert settings.signing_key() == "hush-hush"
     assert "hush" not in repr(settings)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_log_level_may_be_written_in_small_letters(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARENA_LOG_LEVEL", "warning")
+    assert WebSettings.from_env().log_level == "WARNING"
+    assert WorkerSettings.from_env().log_level == "WARNING"

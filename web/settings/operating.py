@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, BeforeValidator, Field
 from pydantic_settings import BaseSettings
+
+from worker.contract.logs import Level
 
 
 class OperatingSettings(BaseSettings):
@@ -13,7 +15,7 @@ class OperatingSettings(BaseSettings):
 
     log_format: Literal["text", "json"] = "text"
     """How lines of the log look: ``json`` for collectors, one object a line."""
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
+    log_level: Annotated[Level, BeforeValidator(str.upper)] = "INFO"
     """What the arena's own modules say; other people's are never heard below INFO, for they would show prompts."""
     records_metrics_address: str = ""
     """``host:port`` where the records worker's ``/metrics`` answers; default: nowhere."""

@@ -19,10 +19,9 @@ from web.arena import pairs
 from web.arena.sampling import Active, Draw, PairVotes, Policy, ResidencyAware, Situation, Uniform, Weighted, ledger
 from web.arena.sampling.distribution import in_order
 from web.arena.sampling.failing import fit, resting
-from web.arena.sampling.tally import by_pair
+from web.arena.sampling.tally import Count, by_pair
 from web.context import Arena
 from web.models import Battle
-from web.ratings.tally import Count
 from web.settings.sampling import SamplingSettings
 from worker.contract.catalog import Catalog
 from worker.contract.residency import Residency, pair_key

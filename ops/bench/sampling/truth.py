@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 
 from ops.bench.simulation import World, names
 from web.arena.sampling import PairVotes
-from web.arena.sampling.tally import by_pair
+from web.arena.sampling.tally import Count, by_pair
 from web.ratings import tally, weights
 from web.ratings.bradley_terry import CENTRE, SCALE, Estimate, estimate
-from web.ratings.tally import Count
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]

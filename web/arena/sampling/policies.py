@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
-
-import numpy as np
 
 from web.arena.sampling.distribution import Floats, PairDistribution, ends
 from web.arena.sampling.situation import PairVotes, Situation
@@ -68,24 +67,24 @@ class Weighted:
         return versioned("weighted", 2, told)
 
     def distribution(self, now: Situation) -> PairDistribution:
-        share = np.array([self.weights.get(m, 1.0) for m in now.models])
-        if share.min() <= 0:
+        share = [self.weights.get(m, 1.0) for m in now.models]
+        if min(share) <= 0:
             raise ValueError("every weight must be positive")
         if self.ramp and self.newcomer != 1.0:
             votes = now.per_model(now.per_pair({k: v.games for k, v in now.votes.items()}))
-            missing = np.clip(1 - votes / self.ramp, 0.0, 1.0)
-            share = share * (1 + (self.newcomer - 1) * missing)
+            missing = [max(1 - v / self.ramp, 0.0) for v in votes]
+            share = [w * (1 + (self.newcomer - 1) * m) for w, m in zip(share, missing, strict=True)]
         return PairDistribution.of(now.models, pair_weights(share))
 
 
-def pair_weights(share: Floats) -> Floats:
+def pair_weights(share: Floats) -> list[float]:
     """Probability of each pair when one model is drawn by ``share`` and then another among the rest."""
     if len(share) == 2:
-        return np.ones(1)
-    p = share / share.sum()
-    one, other = ends(len(share))
-    rest = np.array([np.delete(p, i).sum() for i in range(len(p))])  # 1 - p is 0 for a weight that dwarfs the others
-    return np.asarray(p[one] * p[other] * (1 / rest[one] + 1 / rest[other]))
+        return [1.0]
+    total = math.fsum(share)
+    p = [w / total for w in share]
+    rest = [math.fsum(p[:i]) + math.fsum(p[i + 1 :]) for i in range(len(p))]  # 1 - p is 0 where one dwarfs the others
+    return [p[i] * p[j] * (1 / rest[i] + 1 / rest[j]) for i, j in ends(len(p))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +104,8 @@ class Active:
 
     def distribution(self, now: Situation) -> PairDistribution:
         known = [now.votes.get(k, _UNKNOWN) for k in now.keys]
-        games = (
-            np.array([v.games for v in known]) + 1.0
-        )  # one vote is taken for granted: none would be an infinite gain
-        variance = np.array([max(v.variance, _LEAST_VARIANCE) for v in known])
-        gain = np.sqrt(variance) * (1 / np.sqrt(games) - 1 / np.sqrt(games + 1))
+        gain = [
+            math.sqrt(max(v.variance, _LEAST_VARIANCE)) * (1 / math.sqrt(v.games + 1) - 1 / math.sqrt(v.games + 2))
+            for v in known  # one vote is taken for granted: with none the gain would be infinite
+        ]
         return PairDistribution.of(now.models, gain).mixed(PairDistribution.uniform(now.models), self.floor)

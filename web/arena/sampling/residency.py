@@ -15,9 +15,8 @@ nearest to it instead: their next pair would else be no secret to them.
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
-
-import numpy as np
 
 from web.arena.sampling.distribution import Floats, PairDistribution
 from web.arena.sampling.policies import Policy, versioned
@@ -54,75 +53,80 @@ class ResidencyAware:
         base = self.base.distribution(now)
         left = self._left(now, base)
         favoured = _favoured(now, left)
-        if now.seen and any(now.keys[k] in now.seen for k in np.flatnonzero(favoured)):
+        if now.seen and any(w > 0 and k in now.seen for k, w in zip(now.keys, favoured, strict=True)):
             favoured = _unseen(now, left)
-            if not favoured.any():
+            if not any(favoured):
                 return base
         return PairDistribution.of(now.models, favoured).mixed(base, self.floor)
 
     def is_over(self, now: Situation) -> bool:
         """Whether every pair has had its quota: the next round begins with nothing drawn and another name."""
-        return self.stay > 0 and not np.any(self._quota(now) - now.per_pair(now.drawn) >= _LEAST)
+        quota = self._quota(now, self.base.distribution(now))
+        return self.stay > 0 and max(_less(quota, now.per_pair(now.drawn))) < _LEAST
 
-    def _quota(self, now: Situation, base: PairDistribution | None = None) -> Floats:
-        p = (base or self.base.distribution(now)).p
+    def _quota(self, now: Situation, base: PairDistribution) -> list[float]:
         stay = min(self.stay, _FIRST * 2.0 ** min(now.rounds, 60))
-        return np.maximum(stay * len(p) * p, 1.0)
+        return [max(stay * len(base.p) * p, 1.0) for p in base.p]
 
-    def _left(self, now: Situation, base: PairDistribution) -> Floats:
+    def _left(self, now: Situation, base: PairDistribution) -> list[float]:
         """Battles each pair still has in this round. If all have had theirs, nobody has begun the next round yet."""
         if self.stay <= 0:
-            return np.ones(len(base.p))
+            return [1.0] * len(base.p)
         quota = self._quota(now, base)
-        left = quota - now.per_pair(now.drawn)
-        return left if np.any(left >= _LEAST) else quota
+        left = _less(quota, now.per_pair(now.drawn))
+        return left if max(left) >= _LEAST else quota
 
 
-def _favoured(now: Situation, left: Floats) -> Floats:
+def _less(quota: Floats, drawn: Floats) -> list[float]:
+    return [q - d for q, d in zip(quota, drawn, strict=True)]
+
+
+def _favoured(now: Situation, left: Floats) -> list[float]:
     """A weight for each pair, 0 for most: those that could start at once by what is ``left`` to them, else the next.
 
     The next is one pair and not several, or each would ask for a switch of its own. Of those that could start equally
     soon it is the one begun already, so that all draws until it is in memory agree; else one of the models that have
     met least.
     """
-    wait = np.where(left >= _LEAST, waits(now), np.inf)
-    soonest = float(wait.min())
+    wait = _open(now, left)
+    soonest = min(wait)
     if soonest <= 0:
-        return np.where(wait <= 0, left, 0.0)
-    one, other = now.ends
+        return [n if w <= 0 else 0.0 for n, w in zip(left, wait, strict=True)]
     met = now.per_model(now.per_pair(now.drawn))
-    met_by_both = met[one] + met[other]
 
     def order(k: int) -> tuple[float, float, bytes]:
-        return round(float(left[k]), 6), float(met_by_both[k]), _shuffled(now.round, now.keys[k])
+        i, j = now.ends[k]
+        return round(left[k], 6), met[i] + met[j], _shuffled(now.round, now.keys[k])
 
-    favoured = np.zeros(len(left))
-    favoured[min((int(k) for k in np.flatnonzero(wait <= soonest + ALIKE_S)), key=order)] = 1.0
-    return favoured
+    following = min((k for k, w in enumerate(wait) if w <= soonest + ALIKE_S), key=order)
+    return [float(k == following) for k in range(len(left))]
 
 
-def _unseen(now: Situation, left: Floats) -> Floats:
+def _unseen(now: Situation, left: Floats) -> list[float]:
     """Pairs the asker has not had, those that could start soonest by what is ``left`` to them; all 0 if there is none.
 
     Several and not one, or whoever asks again and again would know what comes.
     """
-    left = left * np.array([k not in now.seen for k in now.keys])
-    wait = np.where(left >= _LEAST, waits(now), np.inf)
-    return np.where(wait <= wait.min() + ALIKE_S, left, 0.0) if np.isfinite(wait).any() else np.zeros(len(left))
+    wait = _open(now, [0.0 if k in now.seen else n for k, n in zip(now.keys, left, strict=True)])
+    soonest = min(wait) + ALIKE_S
+    return [n if w <= soonest and math.isfinite(w) else 0.0 for n, w in zip(left, wait, strict=True)]
 
 
-def waits(now: Situation) -> Floats:
+def _open(now: Situation, left: Floats) -> list[float]:
+    """How long each pair would wait; for ever, if it has nothing left."""
+    return [w if n >= _LEAST else math.inf for w, n in zip(waits(now), left, strict=True)]
+
+
+def waits(now: Situation) -> list[float]:
     """Seconds until a battle of each pair would start, on whichever worker is soonest, as the workers' reports say."""
-    accepting = [r for r in now.reports if r.accepting]
-    return np.min([_waits(now, r) for r in accepting], axis=0) if accepting else np.full(len(now.keys), _NEVER_S)
+    told = [_waits(now, r) for r in now.reports if r.accepting]
+    return [min(each) for each in zip(*told, strict=True)] if told else [_NEVER_S] * len(now.keys)
 
 
-def _waits(now: Situation, report: Residency) -> Floats:
-    each = np.array([_bring_s(report, m) for m in now.models])
-    one, other = now.ends
-    bring = each[one] + each[other]
-    told = np.array([report.eta.get(k, s) for k, s in zip(now.keys, bring, strict=True)])
-    return np.where(bring >= _NEVER_S, _NEVER_S, told)
+def _waits(now: Situation, report: Residency) -> list[float]:
+    each = [_bring_s(report, m) for m in now.models]
+    bring = [each[i] + each[j] for i, j in now.ends]
+    return [s if s >= _NEVER_S else report.eta.get(k, s) for k, s in zip(now.keys, bring, strict=True)]
 
 
 def _bring_s(report: Residency, model: str) -> float:

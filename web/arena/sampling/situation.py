@@ -6,9 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-import numpy as np
-
-from web.arena.sampling.distribution import Floats, Ints, ends, in_order
+from web.arena.sampling.distribution import Floats, ends, in_order
 from worker.contract.residency import Residency, pair_key
 
 
@@ -23,8 +21,7 @@ class PairVotes:
 @lru_cache(maxsize=64)
 def keys_of(models: tuple[str, ...]) -> tuple[str, ...]:
     """Every pair's :func:`pair_key`, in the order of a distribution over ``models``."""
-    one, other = ends(len(models))
-    return tuple(pair_key(models[i], models[j]) for i, j in zip(one, other, strict=True))
+    return tuple(pair_key(models[i], models[j]) for i, j in ends(len(models)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +47,20 @@ class Situation:
         """Every pair's key, in the order of a distribution over ``models``."""
         return keys_of(self.models)
 
-    def per_pair(self, values: Mapping[str, float]) -> Floats:
+    def per_pair(self, values: Mapping[str, float]) -> list[float]:
         """``values`` by pair, 0 where there is none, in the order of a distribution over ``models``."""
-        return np.array([values.get(k, 0.0) for k in self.keys], dtype=np.float64)
+        return [values.get(k, 0.0) for k in self.keys]
 
-    def per_model(self, by_pair: Floats) -> Floats:
+    def per_model(self, by_pair: Floats) -> list[float]:
         """Sums over each model's pairs, in the order of ``models``."""
-        one, other = self.ends
-        size = len(self.models)
-        return np.asarray(np.bincount(one, by_pair, size) + np.bincount(other, by_pair, size))
+        sums = [0.0] * len(self.models)
+        for (i, j), value in zip(self.ends, by_pair, strict=True):
+            sums[i] += value
+            sums[j] += value
+        return sums
 
     @property
-    def ends(self) -> tuple[Ints, Ints]:
+    def ends(self) -> tuple[tuple[int, int], ...]:
         """The two members of every pair, as indices into ``models``."""
         return ends(len(self.models))
 

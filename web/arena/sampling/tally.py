@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import Protocol
+from typing import NamedTuple
 
 from web.arena.sampling.situation import PairVotes
 from worker.contract.residency import pair_key
 
 
-class Count(Protocol):
+class Count(NamedTuple):
     """``games`` votes in which ``a`` scored ``score`` (1, 0.5 or 0) against ``b``."""
 
-    @property
-    def a(self) -> str: ...
-    @property
-    def b(self) -> str: ...
-    @property
-    def score(self) -> float: ...
-    @property
-    def games(self) -> int: ...
+    a: str
+    b: str
+    score: float
+    games: int
 
 
 def by_pair(counts: Iterable[Count]) -> dict[str, PairVotes]:

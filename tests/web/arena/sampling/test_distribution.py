@@ -27,7 +27,7 @@ def distributions(draw: st.DrawFn) -> PairDistribution:
 @settings(deadline=None)
 @given(distributions())
 def test_probabilities_sum_to_one_and_are_those_of_the_named_pairs(made: PairDistribution) -> None:
-    assert made.p.sum() == pytest.approx(1)
+    assert sum(made.p) == pytest.approx(1)
     assert len(made.pairs) == len(made.p) == len(set(made.pairs))
     for k, (one, other) in enumerate(made.pairs):
         assert made.probability(one, other) == made.probability(other, one) == made.p[k]
@@ -48,11 +48,11 @@ def test_a_draw_carries_the_probability_it_was_drawn_with(made: PairDistribution
 def test_a_mixture_is_a_distribution_between_its_parts(made: PairDistribution, share: float) -> None:
     even = PairDistribution.uniform(made.models)
     mixed = made.mixed(even, share)
-    assert mixed.p.sum() == pytest.approx(1)
-    assert np.all(mixed.p >= np.minimum(made.p, even.p) - 1e-12)
-    assert np.all(mixed.p <= np.maximum(made.p, even.p) + 1e-12)
+    assert sum(mixed.p) == pytest.approx(1)
+    assert np.all(np.array(mixed.p) >= np.minimum(made.p, even.p) - 1e-12)
+    assert np.all(np.array(mixed.p) <= np.maximum(made.p, even.p) + 1e-12)
     if share > 0:
-        assert mixed.p.min() >= share * even.p.min() * (1 - 1e-9)
+        assert min(mixed.p) >= share * min(even.p) * (1 - 1e-9)
 
 
 @settings(deadline=None)
@@ -92,8 +92,7 @@ def test_a_pair_of_probability_zero_is_never_drawn() -> None:
 
 
 def test_pairs_come_in_one_order_everywhere() -> None:
-    one, other = ends(4)
-    assert list(zip(one, other, strict=True)) == list(combinations(range(4), 2))
+    assert list(ends(4)) == list(combinations(range(4), 2))
     assert PairDistribution.uniform("dcba").pairs == list(combinations("abcd", 2))
 
 

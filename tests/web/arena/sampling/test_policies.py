@@ -10,8 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from web.arena.sampling import Active, PairVotes, Policy, ResidencyAware, Situation, Uniform, Weighted, among
-from web.arena.sampling.tally import by_pair
-from web.ratings.tally import Count
+from web.arena.sampling.tally import Count, by_pair
 from worker.contract.residency import Residency, pair_key
 
 MODELS = tuple("abcdef")
@@ -71,8 +70,8 @@ def test_every_pair_that_may_meet_can_and_the_probabilities_sum_to_one(
 ) -> None:
     made = policy.distribution(now)
     assert made.models == now.models
-    assert np.all(made.p > 0)
-    assert made.p.sum() == pytest.approx(1)
+    assert min(made.p) > 0
+    assert sum(made.p) == pytest.approx(1)
     draw = made.draw(dice, policy.version)
     assert {draw.a, draw.b} <= set(now.models)
     assert draw.probability == pytest.approx(made.probability(draw.a, draw.b))
@@ -81,7 +80,7 @@ def test_every_pair_that_may_meet_can_and_the_probabilities_sum_to_one(
 @patiently
 @given(policies(), situations())
 def test_the_same_situation_gives_the_same_probabilities(policy: Policy, now: Situation) -> None:
-    assert np.array_equal(policy.distribution(now).p, policy.distribution(now).p)
+    assert policy.distribution(now).p == policy.distribution(now).p
 
 
 @patiently

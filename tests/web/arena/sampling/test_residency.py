@@ -32,7 +32,7 @@ POLICY = ResidencyAware(Uniform(), FLOOR, stay=10)
 
 def favoured(now: Situation, policy: ResidencyAware = POLICY) -> set[str]:
     made = policy.distribution(now)
-    return {k for k, p in zip(now.keys, made.p, strict=True) if p > 2 * made.p.min()}
+    return {k for k, p in zip(now.keys, made.p, strict=True) if p > 2 * min(made.p)}
 
 
 def test_the_pair_in_memory_goes_on() -> None:

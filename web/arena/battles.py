@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from redis.exceptions import RedisError
+from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from web.arena.admission import admit, admit_pair
@@ -38,6 +39,7 @@ __all__ = ["NAMED", "Begun", "announce", "begin", "cancel", "line_up"]
 
 log = logging.getLogger(__name__)
 _dice = random.SystemRandom()
+_NEW_BATTLE, _NEW_TURN = insert(Battle.__table__), insert(Turn.__table__)  # type: ignore[arg-type]
 
 NAMED = "named"
 """The policy of a battle whose asker chose the pair: drawn with certainty, and of no use to the ranking."""
@@ -125,31 +127,24 @@ def _draw(arena: Arena, owner: str, reports: Sequence[Residency], named: Sequenc
 
 
 def _insert(session: Session, settings: WebSettings, asked: Asked, draw: Draw) -> None:
-    session.add(
-        Battle(
-            id=asked.battle_id,
-            owner=asked.owner,
-            model_a=draw.a,
-            model_b=draw.b,
-            probability=draw.probability,
-            policy_version=draw.policy,
-            ranked=draw.policy != NAMED,
-            sampling=asked.sampling,
-            created_at=asked.asked_at,
-        )
+    """Past the ORM's bookkeeping: every prompt waits for this."""
+    prompt, at = asked.told[0][-1].content, asked.asked_at
+    connection = session.connection()
+    connection.execute(
+        _NEW_BATTLE,
+        {
+            "id": asked.battle_id,
+            "owner": asked.owner,
+            "model_a": draw.a,
+            "model_b": draw.b,
+            "probability": draw.probability,
+            "policy_version": draw.policy,
+            "ranked": draw.policy != NAMED,
+            "sampling": asked.sampling,
+            "created_at": at,
+        },
     )
-    session.flush()
-    prompt = asked.told[0][-1].content
-    at = asked.asked_at
-    session.add(
-        Turn(
-            battle_id=asked.battle_id,
-            turn=1,
-            prompt_chars=len(prompt),
-            features=of_prompt(prompt),
-            created_at=at,
-            asked_at=at,
-        )
-    )
-    session.flush()
+    turn = {"battle_id": asked.battle_id, "turn": 1}
+    facts = {"prompt_chars": len(prompt), "features": of_prompt(prompt), "created_at": at, "asked_at": at}
+    connection.execute(_NEW_TURN, {**turn, **facts})
     keep_text(session, settings, asked.battle_id, 1, "prompt", prompt)

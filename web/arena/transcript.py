@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
-from sqlalchemy import select
+from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from web.models import Answer, Turn, Words
@@ -19,6 +19,8 @@ from worker.contract import channel
 from worker.contract.events import SIDES, Side
 from worker.contract.jobs import Message, SideResult, Timings
 from worker.contract.view import fold_all
+
+_NEW_WORDS = insert(Words.__table__)  # type: ignore[arg-type]
 
 Said = Mapping[tuple[int, str], str]
 """Texts by turn and part (``prompt``, ``a``, ``b``)."""
@@ -33,7 +35,9 @@ def said_in(session: Session, battle_id: str) -> dict[tuple[int, str], str]:
 def keep_text(session: Session, settings: WebSettings, battle_id: str, turn: int, part: str, content: str) -> None:
     """Write a text down, in an arena that keeps any. ``part``: ``prompt``, ``a`` or ``b``."""
     if settings.store_text == "always":
-        session.add(Words(battle_id=battle_id, turn=turn, part=part, content=content))
+        session.flush()
+        row = {"battle_id": battle_id, "turn": turn, "part": part, "content": content}
+        session.connection().execute(_NEW_WORDS, row)
 
 
 def said_live(redis: Any, settings: WebSettings, battle_id: str) -> dict[tuple[int, str], str]:

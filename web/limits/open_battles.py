@@ -9,7 +9,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
 from web.errors import RateLimited
@@ -19,6 +19,9 @@ from web.models import Battle
 NAME = "open_battles"
 OPEN = ("queued", "running")
 _RETRY_S = 5.0
+_OPEN_OF = select(func.count()).where(
+    Battle.owner == bindparam("owner"), Battle.state.in_(OPEN), Battle.batch_id.is_(None)
+)
 
 
 def within_limit(owner: str | None) -> Callable[[Session, str], None] | None:
@@ -35,8 +38,7 @@ def check(session: Session, owner: str, most: int) -> None:
     if session.get_bind().dialect.name == "postgresql":
         # Two at the same moment would not see each other; SQLite has one writer anyway.
         session.execute(select(func.pg_advisory_xact_lock(zlib.crc32(owner.encode()))))
-    found = select(func.count()).where(Battle.owner == owner, Battle.state.in_(OPEN), Battle.batch_id.is_(None))
-    if (session.scalar(found) or 0) > most:
+    if (session.scalar(_OPEN_OF, {"owner": owner}) or 0) > most:
         raise RateLimited(
             f"At most {most} battles at the same time. Wait for one to end.", retry_after_s=_RETRY_S, limit=NAME
         )

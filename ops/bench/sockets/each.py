@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from types import SimpleNamespace
 
 import redis
 from flask import Flask, request
@@ -22,6 +23,7 @@ from worker.contract.events import SUBPROTOCOL
 def create_app() -> Flask:
     app = Flask(__name__)
     settings = WebSettings.from_env()
+    app.extensions["arena"] = SimpleNamespace(settings=settings)  # for the server's bounds, which both have
     sessions = Sessions(settings.signing_key())
     app.config["SOCK_SERVER_OPTIONS"] = {"subprotocols": [SUBPROTOCOL]}
     sock = Sock(app)

@@ -98,7 +98,7 @@ def serving(app: str, battles: int) -> Iterator[Server]:
             env = {
                 "ARENA_REDIS_URL": url,
                 "ARENA_DATA_DIR": str(folder),
-            "ARENA_LIMITS": "off",
+                "ARENA_LIMITS": "off",
                 "ARENA_CATALOG": str(ROOT / "ops/catalogs/echo.toml"),
                 "ARENA_BIND": f"127.0.0.1:{free_port()}",
                 "ARENA_MAX_SOCKETS": str(ROOM),

@@ -30,8 +30,12 @@ REPORT = ROOT / "build" / "tests.xml"
 LEAVE_S = 15.0
 """How long after pytest a process may take to leave by itself."""
 
-SLOW_FOLDERS = ("integration", "acceptance", "browser", "chaos", "gpu")
-"""Folders of tests/ that `quick` leaves out: they start whole processes."""
+SLOW = (
+    *("integration", "acceptance", "browser", "chaos", "gpu"),
+    *("ops/test_supervision.py", "ops/test_contention.py", "worker/test_battle_property.py"),
+    *(f"worker/models/test_{name}.py" for name in ("convert", "fetch", "hub_download")),
+)
+"""Parts of tests/ that `quick` leaves out: they start whole processes, or try out a great many cases."""
 
 STATIC = {
     "ruff check": ("-m", "ruff", "check", "."),
@@ -145,5 +149,5 @@ def select(tier: str, real: bool, rest: list[str]) -> list[str]:
     """pytest's arguments: the tier's marker expression and folders, then what the person added."""
     parts = [TIERS[tier], "" if real or tier == "quick" else "not real", "" if has_nvidia_gpu() else "not gpu"]
     expression = " and ".join(part for part in dict.fromkeys(parts) if part)
-    ignored = [f"--ignore=tests/{folder}" for folder in SLOW_FOLDERS] if tier == "quick" else []
+    ignored = [f"--ignore=tests/{folder}" for folder in SLOW] if tier == "quick" else []
     return ["-m", expression, *ignored, *rest]

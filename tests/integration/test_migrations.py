@@ -80,18 +80,22 @@ def battle() -> Battle:
     return Battle(id="b" * 22, owner="o" * 64, model_a="x", model_b="y", probability=0.1, policy_version="uniform-1")
 
 
+MOMENT = "'2026-01-01 00:00:00'"
+BATTLE = "id, owner, state, votable, model_a, model_b, probability, policy_version, turns, attempt, created_at"
+VOTE = "battle_id, owner, winner, model_a, model_b, counted, reasons, created_at"
+OLD_ROWS = (
+    f"INSERT INTO battles ({BATTLE}) VALUES ('b', 'o', 'finished', true, 'x', 'y', 0.1, 'uniform-1', 1, 1, {MOMENT})",
+    f"INSERT INTO turns VALUES ('b', 1, {MOMENT}, 3)",
+    "INSERT INTO answers VALUES ('b', 1, 'a', 'x', 1, 'stop', 1, 2, 0, 0.1, 1, '{}', null)",
+    "INSERT INTO texts VALUES ('b', 1, 'prompt', 'why')",
+    f"INSERT INTO votes ({VOTE}) VALUES ('b', 'o', 'a', 'x', 'y', true, '[]', {MOMENT})",
+)
+"""As the first revision keeps them."""
+
+
 def test_what_was_stored_before_a_migration_is_there_after_it(url: str, db: Database) -> None:
     upgrade(url, "0001")
-    rows = (
-        "INSERT INTO battles (id, owner, state, votable, model_a, model_b, probability, policy_version, turns, attempt,"
-        " created_at) VALUES ('b', 'o', 'finished', true, 'x', 'y', 0.1, 'uniform-1', 1, 1, '2026-01-01 00:00:00')",
-        "INSERT INTO turns VALUES ('b', 1, '2026-01-01 00:00:00', 3)",
-        "INSERT INTO answers VALUES ('b', 1, 'a', 'x', 1, 'stop', 1, 2, 0, 0.1, 1, '{}', null)",
-        "INSERT INTO texts VALUES ('b', 1, 'prompt', 'why')",
-        "INSERT INTO votes (battle_id, owner, winner, model_a, model_b, counted, reasons, created_at)"
-        " VALUES ('b', 'o', 'a', 'x', 'y', true, '[]', '2026-01-01 00:00:00')",
-    )
-    for row in rows:
+    for row in OLD_ROWS:
         db.write(lambda s, row=row: s.execute(text(row)))  # type: ignore[misc]
 
     upgrade(url)

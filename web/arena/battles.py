@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from web.arena.admission import admit, admit_pair
 from web.arena.asking import check_prompt, check_sampling
-from web.arena.drawing import Drawn, count, draw_pair
+from web.arena.drawing import Drawn, count, draw_pair, seen_by
 from web.arena.excluded import models_out
 from web.arena.lining import Asked, put_in_line
 from web.arena.sampling import Draw, TooFewModels
@@ -113,11 +113,11 @@ def _check_named(arena: Arena, models: Sequence[str]) -> None:
 
 
 def _draw(arena: Arena, owner: str, reports: Sequence[Residency], named: Sequence[str] | None) -> Drawn:
-    out = arena.db.read(models_out)
+    out, seen = arena.db.read(lambda s: (models_out(s), seen_by(s, arena.settings, owner)))
     models = [m for m in admit(reports, arena.catalog.ids) if m not in out]
     if named is None:
         try:
-            return draw_pair(arena, reports, models, _dice, owner)
+            return draw_pair(arena, reports, models, _dice, seen)
         except TooFewModels as error:
             raise NoWorker("Fewer than two models can answer right now.", retry_after_s=10) from error
     if not set(named) <= set(models):

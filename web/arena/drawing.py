@@ -6,14 +6,17 @@ the asker's newest battles and of the votes by pair where the policy has use for
 
 from __future__ import annotations
 
+import functools
 import logging
 import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from redis.exceptions import RedisError
-from sqlalchemy import select
+from sqlalchemy import Select, bindparam, select
+from sqlalchemy.orm import Session
 
 from web.arena import pairs
 from web.arena.sampling import Active, Draw, PairVotes, Policy, ResidencyAware, Situation, Uniform, Weighted, ledger
@@ -63,9 +66,13 @@ def _weighted(settings: SamplingSettings, catalog: Catalog) -> Policy:
 
 
 def draw_pair(
-    arena: Arena, reports: Sequence[Residency], models: Sequence[str], dice: random.Random, owner: str | None = None
+    arena: Arena,
+    reports: Sequence[Residency],
+    models: Sequence[str],
+    dice: random.Random,
+    seen: frozenset[str] = frozenset(),
 ) -> Drawn:
-    """Two of ``models``, which can all run now. ``owner``: who asks, for what they have just seen.
+    """Two of ``models``, which can all run now. ``seen``: pairs the asker has just learnt of, as :func:`seen_by` says.
 
     Raises TooFewModels. Without Redis it draws as if nothing had been drawn before.
     """
@@ -80,7 +87,7 @@ def draw_pair(
         known.drawn,
         known.round,
         known.rounds,
-        _seen(arena, owner) if owner is not None and isinstance(policy, ResidencyAware) else frozenset(),
+        seen,
     )
     return Drawn(policy.distribution(situation).draw(dice, policy.version), policy, situation)
 
@@ -124,12 +131,20 @@ def _votes(arena: Arena, policy: Policy) -> dict[str, PairVotes]:
     )
 
 
-def _seen(arena: Arena, owner: str) -> frozenset[str]:
-    """Pairs whose names the asker has lately read: of the newest battles, those that were voted."""
-    newest = arena.settings.sampling_memory
-    if not newest:
+def seen_by(session: Session, settings: SamplingSettings, owner: str) -> frozenset[str]:
+    """Pairs whose names the asker has lately read: of the newest battles, those that were voted.
+
+    None under a policy that has no use for them.
+    """
+    newest = settings.sampling_memory
+    if not newest or settings.sampling != "residency":
         return frozenset()
-    mine = select(Battle.model_a, Battle.model_b, Battle.voted_at).where(Battle.owner == owner)
-    looked = mine.order_by(Battle.created_at.desc()).limit(_LOOKED_AT + newest)
-    rows = arena.db.read(lambda s: s.execute(looked).all())
+    rows = session.connection().execute(_newest_of(_LOOKED_AT + newest), {"owner": owner}).all()
     return frozenset([pair_key(a, b) for a, b, voted in rows if voted is not None][:newest])
+
+
+@functools.cache
+def _newest_of(most: int) -> Select[str, str, datetime | None]:
+    """Made once: every prompt asks this."""
+    mine = select(Battle.model_a, Battle.model_b, Battle.voted_at).where(Battle.owner == bindparam("owner"))
+    return mine.order_by(Battle.created_at.desc()).limit(most)

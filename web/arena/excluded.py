@@ -8,22 +8,19 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import bindparam, func, or_, select
 from sqlalchemy.orm import Session
 
 from web.models import AuditLine, ModelState, Quarantine, RatingSnapshot, now
 
 FLAGGED = "flagged"
 QUARANTINED = "quarantined"
+_OUT = select(ModelState.model).where(or_(ModelState.enabled.is_(False), ModelState.out_until > bindparam("moment")))
 
 
 def models_out(session: Session, at: datetime | None = None) -> set[str]:
     """Ids of the models that take no part at this moment: disabled, or out for a while."""
-    moment = at or now()
-    rows = session.scalars(
-        select(ModelState.model).where(or_(ModelState.enabled.is_(False), ModelState.out_until > moment))
-    )
-    return set(rows)
+    return set(session.connection().scalars(_OUT, {"moment": at or now()}))
 
 
 def reasons_against(session: Session, owner: str) -> list[str]:

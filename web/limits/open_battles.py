@@ -38,7 +38,8 @@ def check(session: Session, owner: str, most: int) -> None:
     if session.get_bind().dialect.name == "postgresql":
         # Two at the same moment would not see each other; SQLite has one writer anyway.
         session.execute(select(func.pg_advisory_xact_lock(zlib.crc32(owner.encode()))))
-    if (session.scalar(_OPEN_OF, {"owner": owner}) or 0) > most:
+    session.flush()  # the one that is being opened counts
+    if (session.connection().scalar(_OPEN_OF, {"owner": owner}) or 0) > most:
         raise RateLimited(
             f"At most {most} battles at the same time. Wait for one to end.", retry_after_s=_RETRY_S, limit=NAME
         )

@@ -91,9 +91,10 @@ def never_began(result: BattleResult) -> bool:
 
 def _draw(arena: Arena, owner: str, failed: tuple[str, str]) -> Drawn:
     reports = residency.read(arena.redis)
-    out = arena.db.read(models_out) | _at_fault(reports, failed)
+    out, seen = arena.db.read(lambda s: (models_out(s), drawing.seen_by(s, arena.settings, owner)))
+    out |= _at_fault(reports, failed)
     models = [m for m in admit(reports, arena.catalog.ids) if m not in out]
-    drawn = drawing.draw_pair(arena, reports, models, _dice, owner)
+    drawn = drawing.draw_pair(arena, reports, models, _dice, seen)
     admit_pair(reports, drawn.draw.a, drawn.draw.b)
     return drawn
 

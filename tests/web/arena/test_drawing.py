@@ -33,8 +33,9 @@ def with_settings(arena: Arena, **changes: Any) -> Arena:
 @pytest.fixture
 def draw(arena: Arena, worker: None) -> Draws:
     def _draw(owner: str | None = None, models: tuple[str, ...] = MODELS, **changes: Any) -> drawing.Drawn:
-        reports = residency.read(arena.redis)
-        return draw_pair(with_settings(arena, **changes), reports, models, random.Random(1), owner)
+        reports, told = residency.read(arena.redis), with_settings(arena, **changes)
+        seen = arena.db.read(lambda s: drawing.seen_by(s, told.settings, owner)) if owner else frozenset()
+        return draw_pair(told, reports, models, random.Random(1), seen)
 
     return _draw
 

@@ -43,16 +43,22 @@ def init_app(app: Flask, settings: WebSettings) -> None:
         headers_enabled=False,
         request_identifier=lambda: request.endpoint or "nowhere",  # or nobody who guesses addresses is refused
     )
+    limiter.request_filter(_has_room)
     app.before_request(partial(_count, limiter))
     limiter.init_app(app)
     app.after_request(_tell)
 
 
 def _count(limiter: Limiter) -> None:
-    """Count the request for all its limits at once; flask-limiter then finds out which of them refuses it."""
+    """Count the request for all its limits at once; where one has no room, flask-limiter finds out which refuses it."""
     g.limits = applying()
     wanted = [_wanted(*found) for found in g.limits.values()]
     g.limits_taken = cast(Windows, limiter.storage).take(wanted) if wanted else {}
+
+
+def _has_room() -> bool:
+    """Nothing refuses: then flask-limiter need not look at every limit once more."""
+    return all(fits for fits, _ in g.limits_taken.values())
 
 
 def _wanted(rule: Rule, most: int, whose: str) -> Wanted:

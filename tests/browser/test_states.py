@@ -92,8 +92,8 @@ def test_an_operators_reason_is_shown(page: Page, script: Script) -> None:
 
 def test_a_retry_forgets_only_the_side_it_names(page: Page, script: Script) -> None:
     script.tell(*STARTED, *WRITTEN[:3], failed("The model ran out of memory."))
-    first = page.locator(".side-a .prose").text_content()
-    assert first
+    expect(page.locator(".side-a .prose")).to_contain_text("return []")
+    first = page.locator(".side-a .prose").text_content() or ""
     script.tell(ev.BattleFailed(ev.Failure("engine_failed", "It broke.")), ev.TurnRetried(1, 1, ("b",)))
     script.tell(ev.SideStarted("b"), ev.SideDelta("b", "All new"))
     expect(page.locator(".side-b .prose")).to_have_text("All new")

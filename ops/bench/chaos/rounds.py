@@ -111,7 +111,7 @@ def _harm(arena: Stack, fault: str, visitors: Sequence[Visitor], over: threading
 def _deaths(arena: Stack) -> int:
     """Engines of the running worker that were loaded again, which only death makes necessary."""
     newest = arena.worker.text().rpartition("[tasks]")[2]
-    return newest.count("] loading echo-") - len(SCRIPTS)
+    return newest.count(" loading echo-") - len(SCRIPTS)
 
 
 def _query(arena: Stack, sql: str) -> list[tuple[str, ...]]:

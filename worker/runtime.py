@@ -40,6 +40,7 @@ from worker.pool.pool import Pool
 from worker.pool.states import Rules
 from worker.report import report_of
 from worker.settings import WorkerSettings
+from worker.together import Together
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +102,7 @@ class Runtime:
         self.drain: Drain
         self.audit: Audit
         self._redis: Any
+        self._together: Together
 
     # ── life ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -115,6 +117,7 @@ class Runtime:
         self._redis = redis.asyncio.Redis.from_url(
             s.redis_url, retry=retry, retry_on_error=[RedisConnectionError, RedisTimeoutError]
         )
+        self._together = Together(self._redis)
         self.pool = Pool(
             self._catalog,
             self._make_engine,
@@ -238,12 +241,12 @@ class Runtime:
     def _work(self, running: Running) -> Battle | Chat:
         job, stop = running.job, running.stop
         if isinstance(job, ChatJob):
-            return Chat(job, pool=self.pool, redis=self._redis, settings=self.settings, stop=stop)
+            return Chat(job, pool=self.pool, redis=self._together, settings=self.settings, stop=stop)
 
         async def started(attempt: int) -> None:
             self._tell_records(RECORDS_STARTED, job.battle_id, job.turn, attempt)
 
-        return Battle(job, pool=self.pool, redis=self._redis, settings=self.settings, stop=stop, on_started=started)
+        return Battle(job, pool=self.pool, redis=self._together, settings=self.settings, stop=stop, on_started=started)
 
     async def _run(self, name: str, running: Running) -> None:
         self._changed.set()  # held here, from now on

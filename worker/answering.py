@@ -22,15 +22,13 @@ from worker.contract.events import SIDES, Failure, Side
 from worker.contract.jobs import BattleJob, SideJob
 from worker.engines import Piece
 from worker.errors import ContextOverflow, EngineDied, EngineRefused, NotTogether, PromptError
+from worker.leased import Taken, while_leased
 from worker.pool.leases import Contender, Lease
 from worker.pool.meter import Meter
 from worker.pool.pool import Pool
 from worker.showing import Showing
 
 log = logging.getLogger(__name__)
-
-LOOK_S = 0.25
-"""How often an engine that says nothing is asked whether it is alive; it has one look's time to say so itself."""
 
 
 class Interrupted(Exception):  # noqa: N818
@@ -163,24 +161,11 @@ class Answering:
 
     async def _answer_under(self, lease: Lease, sides: Sequence[Side]) -> None:
         contenders = {s: lease.contenders[self._side(s).model] for s in sides}
-        answering = asyncio.create_task(all_of(*(self._one(s, contenders[s]) for s in sides)))
-        preempted = asyncio.create_task(lease.preempted.wait())
-        dead = False
+        answers = all_of(*(self._one(s, contenders[s]) for s in sides))
         try:
-            while not answering.done():
-                await asyncio.wait({answering, preempted}, timeout=LOOK_S, return_when=asyncio.FIRST_COMPLETED)
-                if answering.done():
-                    break
-                if preempted.done():
-                    raise Interrupted(PREEMPTED, restart=False)
-                was_dead, dead = dead, any(not contenders[s].engine.alive for s in self._still(sides))
-                if dead and was_dead:
-                    raise Interrupted(DIED, restart=True)
-            await answering
-        finally:
-            preempted.cancel()
-            answering.cancel()
-            await asyncio.gather(answering, preempted, return_exceptions=True)
+            await while_leased(lease, answers, lambda: any(not contenders[s].engine.alive for s in self._still(sides)))
+        except Taken as taken:
+            raise Interrupted(taken.failure, restart=taken.failure is DIED) from None
 
     def _still(self, sides: Sequence[Side]) -> list[Side]:
         return [s for s in sides if s in self._showing.unfinished]

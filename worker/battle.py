@@ -6,49 +6,26 @@ Showing puts the answers on the page, Answering gets them out of the engines.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import logging
 import random
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from worker.answer import DIED, OVERFLOW, TOO_LATE, TOO_OFTEN, UNAVAILABLE, overloaded
 from worker.answering import Answering, Interrupted, Tries, all_of
 from worker.contract import channel, logs
-from worker.contract.events import CancelledBy, Failure
+from worker.contract.events import Failure
 from worker.contract.jobs import BattleJob, BattleResult, SideResults, read_result
 from worker.errors import Overloaded, Refused
 from worker.pool.meter import Meter
 from worker.pool.pool import Pool
 from worker.settings import WorkerSettings
 from worker.showing import Showing
+from worker.stopping import HandedBack, Stop
 from worker.waiting import tell_waiting
 
 log = logging.getLogger(__name__)
-
-StopReason = CancelledBy | Literal["deadline", "shutdown"]
-
-
-class HandedBack(Exception):  # noqa: N818
-    """The worker is shutting down: this job belongs back in the queue."""
-
-
-@dataclass(slots=True)
-class Stop:
-    """Asks a running battle to stop; the first reason wins."""
-
-    reason: StopReason | None = None
-    words: str = ""
-    """An operator's, for the person who asked."""
-    asked: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def ask(self, reason: StopReason, words: str = "") -> None:
-        if self.reason is None:
-            self.reason, self.words = reason, words
-            self.asked.set()
 
 
 class Battle:
@@ -111,32 +88,10 @@ class Battle:
         wish = await channel.cancel_requested(self._redis, self.job.battle_id)
         if wish is not None and wish.means(self.job.turn, self.job.retry):
             self._stop.ask(wish.by, wish.reason)
-        deadline = asyncio.get_running_loop().call_later(
-            max(self.job.deadline - time.time(), 0.0), self._stop.ask, "deadline"
-        )
-        try:
-            return await self._until_stopped()
-        finally:
-            deadline.cancel()
-
-    async def _until_stopped(self) -> BattleResult:
-        work = asyncio.create_task(self._attempts())
-        stopped = asyncio.create_task(self._stop.asked.wait())
-        try:
-            await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
-            if not work.done():
-                work.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await work
-        finally:
-            stopped.cancel()
-            work.cancel()
-        if work.cancelled():
+        if await self._stop.cuts_short(self._attempts(), self.job.deadline):
             if self._stop.reason == "shutdown":
                 raise HandedBack
             await self._showing.end_now(TOO_LATE if self._stop.reason == "deadline" else None)
-        else:
-            work.result()
         return self._result()
 
     async def _attempts(self) -> None:

@@ -15,8 +15,7 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 from worker.answer import DIED, INTERNAL, OVERFLOW, PREEMPTED, TOO_LATE, Answer
-from worker.answering import LOOK_S, Tries, all_of
-from worker.battle import HandedBack, Stop
+from worker.answering import Tries, all_of
 from worker.chat_log import Teller
 from worker.contract import channel, chats
 from worker.contract.chats import ChatDone, ChatFailed
@@ -24,10 +23,12 @@ from worker.contract.events import Failure
 from worker.contract.jobs import ChatJob
 from worker.engines import Piece
 from worker.errors import ContextOverflow, EngineDied, EngineRefused, Overloaded, PromptError, Refused
-from worker.pool.leases import Contender, Lease
+from worker.leased import Taken, while_leased
+from worker.pool.leases import Contender
 from worker.pool.meter import Meter
 from worker.pool.pool import Pool
 from worker.settings import WorkerSettings
+from worker.stopping import HandedBack, Stop
 
 log = logging.getLogger(__name__)
 
@@ -93,25 +94,8 @@ class Chat:
     async def _answered(self) -> None:
         if (wish := await channel.cancel_requested(self._redis, self.job.id)) is not None:
             self._stop.ask(wish.by)
-        deadline = asyncio.get_running_loop().call_later(
-            max(self.job.deadline - time.time(), 0.0), self._stop.ask, "deadline"
-        )
-        work = asyncio.create_task(all_of(self._attempts(), self._teller.until_ended()))
-        stopped = asyncio.create_task(self._stop.asked.wait())
-        try:
-            await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
-            if not work.done():
-                work.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await work
-        finally:
-            deadline.cancel()
-            stopped.cancel()
-            work.cancel()
-        if work.cancelled():
+        if await self._stop.cuts_short(all_of(self._attempts(), self._teller.until_ended()), self.job.deadline):
             await self._stopped()
-        else:
-            work.result()
 
     async def _stopped(self) -> None:
         """It is given up; whoever reads learns why, unless it was the reader who left."""
@@ -157,28 +141,11 @@ class Chat:
         come = self._pool.clock()
         async with self._pool.lease(self.job.id, [model], self.job.session, self._since) as lease:
             self._since = come if self._since is None else self._since
-            return await self._under(lease, lease.contenders[model])
-
-    async def _under(self, lease: Lease, contender: Contender) -> ChatDone:
-        """Raises _Lost when the engine is taken away, or falls silent because it died."""
-        answering = asyncio.create_task(self._generate(contender))
-        preempted = asyncio.create_task(lease.preempted.wait())
-        dead = False
-        try:
-            while not answering.done():
-                await asyncio.wait({answering, preempted}, timeout=LOOK_S, return_when=asyncio.FIRST_COMPLETED)
-                if answering.done():
-                    break
-                if preempted.done():
-                    raise _Lost(PREEMPTED, again=True)
-                was_dead, dead = dead, not contender.engine.alive
-                if dead and was_dead:
-                    raise _Lost(DIED, again=True)
-            return await answering
-        finally:
-            preempted.cancel()
-            answering.cancel()
-            await asyncio.gather(answering, preempted, return_exceptions=True)
+            contender = lease.contenders[model]
+            try:
+                return await while_leased(lease, self._generate(contender), lambda: not contender.engine.alive)
+            except Taken as taken:
+                raise _Lost(taken.failure, again=True) from None
 
     async def _generate(self, contender: Contender) -> ChatDone:
         began = self._clock()

@@ -25,7 +25,7 @@ from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from worker.audit import Audit
-from worker.battle import Battle, HandedBack, Stop, StopReason
+from worker.battle import Battle
 from worker.chat import Chat
 from worker.contract import channel, holding, residency
 from worker.contract.catalog import Catalog
@@ -40,6 +40,7 @@ from worker.pool.pool import Pool
 from worker.pool.states import Rules
 from worker.report import report_of
 from worker.settings import WorkerSettings
+from worker.stopping import HandedBack, Stop, StopReason
 from worker.together import Together
 
 log = logging.getLogger(__name__)

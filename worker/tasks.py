@@ -7,11 +7,11 @@ from typing import Any
 from celery.exceptions import Ignore, Reject
 from redis.exceptions import RedisError
 
-from worker.battle import HandedBack
 from worker.celery import app
 from worker.contract.channel import StaleAttempt
 from worker.contract.chats import ChatOver
 from worker.contract.jobs import RUN_BATTLE, RUN_CHAT, BattleResult, decode_chat, decode_job
+from worker.stopping import HandedBack
 
 
 @app.task(name=RUN_BATTLE, bind=True, acks_late=True, Request="worker.request:PrivateRequest")  # type: ignore[untyped-decorator]

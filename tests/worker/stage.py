@@ -10,7 +10,7 @@ from typing import Any
 import redis
 import redis.asyncio
 
-from worker.battle import Battle, Stop
+from worker.battle import Battle
 from worker.contract import channel
 from worker.contract import events as ev
 from worker.contract.catalog import Catalog, ModelSpec
@@ -22,6 +22,7 @@ from worker.memory import Bytes, Tier
 from worker.pool.pool import Pool
 from worker.pool.states import Rules
 from worker.settings import WorkerSettings
+from worker.stopping import Stop
 
 BATTLE = "battle-00000001"
 

@@ -12,7 +12,6 @@ import redis
 from tests.worker.conftest import spec
 from tests.worker.stage import BATTLE, Stage, job, told, view
 from tests.worker.stage import on_stage as perform
-from worker.battle import HandedBack, Stop
 from worker.contract import channel
 from worker.contract import events as ev
 from worker.contract.catalog import Catalog
@@ -20,6 +19,7 @@ from worker.contract.channel import StaleAttempt
 from worker.contract.jobs import BattleJob, BattleResult
 from worker.engines.echo import EchoEngine
 from worker.pool.pool import Pool
+from worker.stopping import HandedBack, Stop
 
 FAST = {"tokens_per_s": 2000.0, "first_token_s": 0.0, "length": 40}
 CATALOG = Catalog(

@@ -86,7 +86,7 @@ def test_a_battle_always_ends_and_leaves_nothing_behind(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(moves, "CRASH_BACKOFF_S", 0.001)
         patch.setattr(moves, "LONGEST_BACKOFF_S", 0.01)
-        patch.setattr("worker.answering.LOOK_S", 0.01)
+        patch.setattr("worker.leased.LOOK_S", 0.01)
         result: BattleResult = on_stage(make, body)
     _agree(result, redis_client, battle)
 

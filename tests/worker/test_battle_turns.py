@@ -12,13 +12,13 @@ from msgspec.structs import replace
 
 from tests.worker.conftest import spec
 from tests.worker.stage import BATTLE, Stage, Theatre, job, on_stage, told, view
-from worker.battle import HandedBack, Stop
 from worker.contract import channel
 from worker.contract import events as ev
 from worker.contract.catalog import Catalog
 from worker.contract.jobs import BattleJob, BattleResult, Message, SideResult, Timings
 from worker.engines.echo import EchoEngine
 from worker.pool.pool import Pool
+from worker.stopping import HandedBack, Stop
 
 FAST = {"tokens_per_s": 2000.0, "first_token_s": 0.0, "length": 40}
 ACTORS = Catalog((spec("ant"), spec("bee")))

@@ -13,7 +13,6 @@ import redis
 from tests.worker.conftest import spec
 from tests.worker.stage import Stage, Theatre
 from tests.worker.stage import on_stage as perform
-from worker.battle import HandedBack
 from worker.chat import Chat
 from worker.contract import chats
 from worker.contract.catalog import Catalog
@@ -22,6 +21,7 @@ from worker.contract.jobs import ChatJob, Message, Sampling, SideJob, decode_cha
 from worker.engines.echo import EchoEngine
 from worker.pool.pool import Pool
 from worker.settings import WorkerSettings
+from worker.stopping import HandedBack
 
 CHAT = "chatcmpl-1"
 CANARY = "canary-77aa"

@@ -15,9 +15,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from tests.processes import wait_for
 from tests.worker.control.conftest import Operator
-from worker.battle import HandedBack
 from worker.contract import audit, channel, jobs
 from worker.memory import Footprint
+from worker.stopping import HandedBack
 
 ONE_WORD = ("load", "unload", "sleep", "wake", "pin", "unpin")
 

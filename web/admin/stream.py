@@ -6,8 +6,6 @@ slow reader gets the newest board of each worker and none of those before.
 
 from __future__ import annotations
 
-import contextlib
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,13 +15,9 @@ import msgspec
 
 from web.live.house import House
 from web.live.hub import Announced
+from web.live.sse import HEARTBEAT_S, ServerSent
 from web.live.visitor import Visitor
-from worker.contract import events as ev
 from worker.contract import watch
-
-HEARTBEAT_S = 15.0
-BLOCKED_S = 10.0
-RETRY_MS = 2000
 
 
 class _Kind(msgspec.Struct):
@@ -35,7 +29,7 @@ class _Kind(msgspec.Struct):
     subject: str = ""
 
 
-class OperatorStream:
+class OperatorStream(ServerSent):
     """One open stream. ``valid``: whether the key it was opened with still is; asked at every heartbeat."""
 
     def __init__(
@@ -48,35 +42,29 @@ class OperatorStream:
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        super().__init__(sock, clock)
         self._house = house
         self._visitor = visitor
         self._key = key
         self._valid = valid
-        self._sock = sock
-        self._clock = clock
         self._lock = threading.Lock()
-        self._bell = threading.Event()
         self._waiting: dict[tuple[str, str, str], bytes] = {}
-        self._writing_since: float | None = None
         self._checked = clock()
-        self._bye: int | None = None
         self._over = False
 
     def __iter__(self) -> Iterator[bytes]:
         """Pieces of the body; ends when the server goes away or the key is revoked."""
         self._house.hub.follow(watch.OPERATORS, self)
         try:
-            yield from self._piece(b"retry: %d\n\n" % RETRY_MS)
+            yield from self._hello()
             while self._bye is None and not self._over:
-                rung = self._bell.wait(HEARTBEAT_S)
-                self._bell.clear()
+                otherwise = self._wait()
                 if self._clock() - self._checked >= HEARTBEAT_S:
                     self._over = not self._valid()
                     self._checked = self._clock()
                 if not self._over:
-                    yield from self._piece(self._take() or (b"" if rung else b": still here\n\n"))
-            if self._bye is not None:
-                yield from self._piece(b"retry: %d\ndata: %b\n\n" % (self._bye, ev.encode(ev.Bye(self._bye))))
+                    yield from self._piece(self._take() or otherwise)
+            yield from self._farewell()
         finally:
             self.close()
 
@@ -98,25 +86,7 @@ class OperatorStream:
             self._waiting[kind.type, kind.worker, kind.what] = b"data: %b\n\n" % told.raw
         self._bell.set()
 
-    def goodbye(self, reconnect_after_ms: int) -> None:
-        """The server is going away."""
-        self._bye = reconnect_after_ms
-        self._bell.set()
-
-    def tick(self) -> None:
-        """About once a second: an end to a reader that takes nothing."""
-        since = self._writing_since
-        if since is not None and self._clock() - since > BLOCKED_S and self._sock is not None:
-            with contextlib.suppress(OSError):
-                self._sock.shutdown(socket.SHUT_RDWR)
-
     def _take(self) -> bytes:
         with self._lock:
             taken, self._waiting = b"".join(self._waiting.values()), {}
         return taken
-
-    def _piece(self, data: bytes) -> Iterator[bytes]:
-        if data:
-            self._writing_since = self._clock()
-            yield data
-            self._writing_since = None

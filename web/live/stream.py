@@ -25,13 +25,11 @@ from web.errors import UnknownBattle
 from web.live.follow import BattleFollower
 from web.live.house import House
 from web.live.hub import Announced
+from web.live.sse import ServerSent
 from web.live.visitor import Visitor
 from worker.contract import events as ev
 from worker.contract.events import BattleView
 
-HEARTBEAT_S = 15.0
-BLOCKED_S = 10.0
-RETRY_MS = 2000
 LIMIT_BYTES = 64 * 1024
 KERNEL_BYTES = 128 * 1024
 _CURSOR = re.compile(r"([0-9a-f]{0,64}):(\d{1,15})")
@@ -98,8 +96,8 @@ class EventSink:
         self._bytes += len(event)
 
 
-class EventStream:
-    """One open stream. ``sock``: the connection's socket where the server tells, to break off a reader that stalls."""
+class EventStream(ServerSent):
+    """One open stream of one battle."""
 
     def __init__(
         self,
@@ -111,14 +109,10 @@ class EventStream:
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        super().__init__(sock, clock)
         self._house = house
         self._visitor = visitor
-        self._sock = sock
-        self._clock = clock
-        self._bell = threading.Event()
         self._sink = EventSink(self._bell.set)
-        self._writing_since: float | None = None
-        self._bye: int | None = None
         if sock is not None:
             with contextlib.suppress(OSError):
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BYTES)
@@ -129,20 +123,18 @@ class EventStream:
         """Pieces of the body. Raises RedisError or SQLAlchemyError when the past cannot be read; the client returns."""
         self._house.hub.follow(self._follower.battle, self._follower)
         try:
-            yield from self._piece(b"retry: %d\n\n" % RETRY_MS)
+            yield from self._hello()
             while self._bye is None and not (self._sink.over and not self._sink.pending):
-                rung = self._bell.wait(HEARTBEAT_S)
-                self._bell.clear()
+                otherwise = self._wait()
                 if self._follower.is_behind and not self._sink.pending:
                     try:
                         self._follower.catch_up()
                     except UnknownBattle:
                         return  # deleted while it was watched
-                yield from self._piece(self._sink.take() or (b"" if rung else b": still here\n\n"))
+                yield from self._piece(self._sink.take() or otherwise)
                 if self._follower.is_behind:
                     self._bell.set()
-            if self._bye is not None:
-                yield from self._piece(b"retry: %d\ndata: %b\n\n" % (self._bye, ev.encode(ev.Bye(self._bye))))
+            yield from self._farewell()
         finally:
             self.close()
 
@@ -150,21 +142,3 @@ class EventStream:
         """Let go; also of a stream that never began."""
         self._house.hub.leave(self._follower.battle, self._follower)
         self._house.leave(self, self._visitor)
-
-    def goodbye(self, reconnect_after_ms: int) -> None:
-        """The server is going away."""
-        self._bye = reconnect_after_ms
-        self._bell.set()
-
-    def tick(self) -> None:
-        """About once a second: an end to a reader that takes nothing."""
-        since = self._writing_since
-        if since is not None and self._clock() - since > BLOCKED_S and self._sock is not None:
-            with contextlib.suppress(OSError):
-                self._sock.shutdown(socket.SHUT_RDWR)
-
-    def _piece(self, data: bytes) -> Iterator[bytes]:
-        if data:
-            self._writing_since = self._clock()
-            yield data
-            self._writing_since = None

@@ -14,10 +14,11 @@ from flask import Flask
 
 from tests.processes import wait_for
 from tests.web.admin.conftest import Bearer
-from web.admin.stream import HEARTBEAT_S, OperatorStream
+from web.admin.stream import OperatorStream
 from web.errors import TooManyConnections
 from web.live.house import House
 from web.live.hub import Announced
+from web.live.sse import HEARTBEAT_S
 from web.live.visitor import Visitor
 from worker.contract import watch
 

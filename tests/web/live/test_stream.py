@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from web.live import stream
+from web.live import sse
 from web.live.hub import Announced
 from web.live.stream import EventSink, EventStream, cursor
 from web.live.visitor import Visitor
@@ -82,7 +82,7 @@ def test_a_reader_that_takes_nothing_for_ten_seconds_is_broken_off() -> None:
     open_ = EventStream(house, Visitor("me", ""), "b", None, ours, clock=lambda: now[0])  # type: ignore[arg-type]
     pieces = iter(open_)
     assert next(pieces) == b"retry: 2000\n\n"  # the server now writes it, and does not come back for more
-    now[0] = stream.BLOCKED_S
+    now[0] = sse.BLOCKED_S
     open_.tick()
     ours.send(b"still open")
     now[0] += 0.1

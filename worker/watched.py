@@ -20,10 +20,7 @@ def connect(app: Celery, settings: WorkerSettings) -> None:
     tracked = Tracked()
 
     def set_up(loglevel: int | None = None, **_: Any) -> None:
-        level: str = settings.log_level
-        if loglevel and "log_level" not in settings.model_fields_set:
-            level = logging.getLevelName(loglevel)
-        logs.install(settings.log_format, level)
+        logs.install(settings.log_format, logs.level_of(settings, loglevel))
         app.log.redirect_stdouts("WARNING")
 
     def begin_traces(**_: Any) -> None:

@@ -52,6 +52,13 @@ def install(style: Style = "text", level: str = "INFO", stream: TextIO | None = 
     threading.excepthook = _uncaught_in_thread
 
 
+def level_of(settings: Any, asked: int | None) -> str:
+    """The level for a Celery worker: ``ARENA_LOG_LEVEL`` where it is set, else its own ``--loglevel`` if given."""
+    if asked and "log_level" not in settings.model_fields_set:
+        return logging.getLevelName(asked)
+    return str(settings.log_level)
+
+
 def formatter(style: Style) -> logging.Formatter:
     """One line per event (and its traceback, which never shows variables)."""
     return _Formatter(_json if style == "json" else _text)

@@ -42,6 +42,8 @@ from worker.contract.jobs import ended_well
 
 Also = Callable[[Session, str], None]
 """Run with the battle's id in the transaction that puts a turn in line; what it raises undoes both."""
+_Change = Callable[[Session, WebSettings, Battle, int, Said], Asked]
+"""What becomes of a locked battle, given how many attempts its log knows of and what that still holds."""
 
 
 def ask(arena: Arena, owner: str | None, battle_id: str, prompt: str, *, also: Also | None = None) -> Begun:
@@ -52,18 +54,7 @@ def ask(arena: Arena, owner: str | None, battle_id: str, prompt: str, *, also: A
     """
     check_prompt(prompt, arena.settings.prompt_max_chars)
     screen(arena.settings, prompt)
-    attempts = _admitted(arena, owner, battle_id)
-    live = said_live(arena.redis, arena.settings, battle_id)
-
-    def store(session: Session) -> Asked:
-        asked = _next_turn(session, arena.settings, owner, battle_id, prompt, attempts, live)
-        if also is not None:
-            also(session, battle_id)
-        return asked
-
-    asked = arena.db.write(store)
-    line_up(arena, asked)
-    return Begun(battle_id, turn=asked.turn)
+    return _put(arena, owner, battle_id, lambda *known: _next_turn(*known, prompt), also)
 
 
 def retry(
@@ -74,11 +65,16 @@ def retry(
     A side that did not fail is never tried alone: how long it takes would tell which model it is. Raises UnknownBattle,
     TurnRunning, ConversationOver, NotRetryable, RetryLimit, TextsGone, and the errors of admission.
     """
+    return _put(arena, owner, battle_id, lambda *known: _again(*known, side), also)
+
+
+def _put(arena: Arena, owner: str | None, battle_id: str, change: _Change, also: Also | None) -> Begun:
+    """Make the change and put what it asks for in line."""
     attempts = _admitted(arena, owner, battle_id)
     live = said_live(arena.redis, arena.settings, battle_id)
 
     def store(session: Session) -> Asked:
-        asked = _again(session, arena.settings, owner, battle_id, side, attempts, live)
+        asked = change(session, arena.settings, _locked(session, owner, battle_id), attempts, live)
         if also is not None:
             also(session, battle_id)
         return asked
@@ -112,25 +108,18 @@ def _locked(session: Session, owner: str | None, battle_id: str) -> Battle:
 
 
 def _next_turn(
-    session: Session,
-    settings: WebSettings,
-    owner: str | None,
-    battle_id: str,
-    prompt: str,
-    attempts: int,
-    live: Said,
+    session: Session, settings: WebSettings, battle: Battle, attempts: int, live: Said, prompt: str
 ) -> Asked:
-    battle = _locked(session, owner, battle_id)
     if not battle.votable:
         raise NotContinuable("None of its turns ended well. Try it again, or begin a new battle.")
     if battle.turns >= settings.max_turns:
         raise TurnLimit(f"A battle has at most {settings.max_turns} turns.", limit=settings.max_turns)
-    _check_length(session, settings, battle_id, prompt)
+    _check_length(session, settings, battle.id, prompt)
     battle.turns += 1
     at = now()
     session.add(
         Turn(
-            battle_id=battle_id,
+            battle_id=battle.id,
             turn=battle.turns,
             prompt_chars=len(prompt),
             features=of_prompt(prompt),
@@ -140,7 +129,7 @@ def _next_turn(
         )
     )
     session.flush()
-    keep_text(session, settings, battle_id, battle.turns, "prompt", prompt)
+    keep_text(session, settings, battle.id, battle.turns, "prompt", prompt)
     return _queued(session, battle, {**live, (battle.turns, "prompt"): prompt})
 
 
@@ -160,19 +149,12 @@ def _check_length(session: Session, settings: WebSettings, battle_id: str, promp
 
 
 def _again(
-    session: Session,
-    settings: WebSettings,
-    owner: str | None,
-    battle_id: str,
-    side: Side | None,
-    attempts: int,
-    live: Said,
+    session: Session, settings: WebSettings, battle: Battle, attempts: int, live: Said, side: Side | None
 ) -> Asked:
-    battle = _locked(session, owner, battle_id)
-    turn = session.get_one(Turn, (battle_id, battle.turns))
+    turn = session.get_one(Turn, (battle.id, battle.turns))
     if not turn.votable and battle.error is not None and not battle.error.get("retryable", True):
         raise NotRetryable("Trying it again would end the same way. Ask something else.")
-    if turn.retries >= settings.max_retries:
+    if turn.asked_again >= settings.max_retries:
         raise RetryLimit(f"A turn is tried again at most {settings.max_retries} times.", limit=settings.max_retries)
     if side is not None:
         _check_alone(session, turn, side, live)
@@ -182,7 +164,7 @@ def _again(
     turn.before = max(battle.attempt, attempts)
     turn.asked_at = now()
     for tried in turn.trying:
-        key = {"battle_id": battle_id, "turn": turn.turn}
+        key = {"battle_id": battle.id, "turn": turn.turn}
         session.execute(delete(Answer).filter_by(**key, side=tried))
         session.execute(delete(Words).filter_by(**key, part=tried))
     return _queued(session, battle, live)

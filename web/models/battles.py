@@ -84,10 +84,18 @@ class Turn(Base):
     votable: Mapped[bool] = mapped_column(default=False)
     """Both its answers ended well: the vote is about it, and later turns are told of it."""
     retries: Mapped[int] = mapped_column(default=0)
+    """How often it was put in line anew, whoever wanted that; jobs and results are told apart by it."""
+    redraws: Mapped[int] = mapped_column(default=0)
+    """How many of these the arena itself made, with another pair, since one could not begin."""
     trying: Mapped[str] = mapped_column(String(2), default="ab")
     """The sides that were last asked for; the other one's answer stands from before."""
     before: Mapped[int] = mapped_column(default=0)
     """The battle's attempts up to this one served earlier turns and retries."""
+
+    @property
+    def asked_again(self) -> int:
+        """How often its asker had it answered anew."""
+        return self.retries - self.redraws
 
 
 class Answer(Base):

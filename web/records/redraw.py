@@ -1,7 +1,8 @@
 """A battle whose pair could not be started is given another pair, before anybody has seen anything of it.
 
-To its followers it is one more retry of the same turn. The new pair comes from the same policy as if the models that
-failed had been out from the first: for whoever is left, that is just the probability they would have had
+To its followers it is one more retry of the same turn; of those its asker may have, it takes none. Whoever has asked
+for a retry keeps the pair. The new pair comes from the same policy as if the models that failed had been out from the
+first: for whoever is left, that is just the probability they would have had
 (:meth:`web.arena.sampling.PairDistribution.without`), and it is the one stored from now on.
 """
 
@@ -26,7 +27,8 @@ from web.arena.transcript import Said, said_live
 from web.context import Arena
 from web.errors import ArenaError, TextsGone
 from web.models import Battle, Turn
-from worker.contract import jobs, residency
+from worker.contract import channel, jobs, residency
+from worker.contract.events import SideDelta
 from worker.contract.jobs import BattleResult
 from worker.contract.residency import Residency
 
@@ -55,8 +57,8 @@ def note(arena: Arena, result: BattleResult) -> None:
 def redrawn(arena: Arena, result: BattleResult) -> bool:
     """Put the battle of this result in line with another pair; False when it is to end as the result says.
 
-    That is: something of it was shown, or may have been; the prompt or the arena was at fault; its asker chose the
-    pair; it has been redrawn often enough; or there is no other pair that somebody would take now.
+    That is: something of it was shown; the prompt or the arena was at fault; its asker chose the pair, or has tried it
+    again; it has been redrawn often enough; or there is no other pair that somebody would take now.
     """
     if not never_began(result) or result.turn != 1 or not arena.settings.sampling_redraws:
         return False
@@ -65,6 +67,8 @@ def redrawn(arena: Arena, result: BattleResult) -> bool:
         return False
     owner, failed = found
     try:
+        if _shown(arena, result.battle_id):
+            return False
         drawn, live = _draw(arena, owner, failed), said_live(arena.redis, arena.settings, result.battle_id)
     except (ArenaError, TooFewModels, RedisError) as error:
         log.warning("battle %s is not given another pair: %s", result.battle_id, type(error).__name__)
@@ -87,6 +91,12 @@ def never_began(result: BattleResult) -> bool:
     if result.cancelled_by is not None or any(s.text or s.completion_tokens for s in sides):
         return False
     return any(s.error is not None and s.error.code in NEVER_BEGAN for s in sides)
+
+
+def _shown(arena: Arena, battle_id: str) -> bool:
+    """Whether followers have read a word of it, of an earlier attempt perhaps, whose worker died over it."""
+    _, frames = channel.read_log(arena.redis, battle_id)
+    return any(isinstance(frame.event, SideDelta) for frame in frames)
 
 
 def _draw(arena: Arena, owner: str, failed: tuple[str, str]) -> Drawn:
@@ -117,7 +127,7 @@ def _redrawable(session: Session, limit: int, result: BattleResult) -> tuple[str
         return None
     if not battle.ranked or battle.state not in ("queued", "running"):
         return None
-    if (battle.turns, turn.retries) != (result.turn, result.retry) or turn.retries >= limit:
+    if (battle.turns, turn.retries) != (result.turn, result.retry) or turn.asked_again or turn.redraws >= limit:
         return None
     if result.attempt < battle.attempt or result.attempt <= turn.before:
         return None
@@ -134,6 +144,7 @@ def _store(session: Session, limit: int, result: BattleResult, drawn: Drawn, liv
     battle.probability, battle.policy_version = drawn.draw.probability, drawn.draw.policy
     battle.state = "queued"
     turn.retries += 1
+    turn.redraws += 1
     turn.trying = "ab"
     turn.before = result.attempt
     session.flush()

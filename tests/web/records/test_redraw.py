@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import redis
+from flask.testing import FlaskClient
 from sqlalchemy import select
 
 from tests.web.helpers import MODELS, job, queued, report_worker, result, types
@@ -15,7 +16,8 @@ from web.context import Arena
 from web.models import Answer, Battle, Turn
 from web.records.redraw import never_began
 from web.records.service import Records
-from worker.contract.events import Failure
+from worker.contract import channel
+from worker.contract.events import Failure, SideDelta, SideStarted
 from worker.contract.jobs import BattleResult, SideResult
 
 Begin = Callable[..., str]
@@ -178,3 +180,46 @@ def test_the_round_counts_the_pair_that_met(
     row = stored(arena, battle)
     drawn = {k: n for k, n in ledger.read(redis_client, drawn=True).drawn.items() if n}
     assert drawn == {"|".join(sorted((row.model_a, row.model_b))): 1}
+
+
+def end(battle: str, attempt: int, retry: int) -> BattleResult:
+    """Both sides broke off after a word."""
+    broken = Failure("engine_failed", "A model stopped answering.", retryable=True)
+    found: BattleResult = result(battle, attempt, dead(broken, text="Some"), dead(broken, text="words"), retry=retry)
+    return found
+
+
+def test_a_redraw_takes_none_of_the_retries_its_asker_has(
+    begin: Begin, records: Records, arena: Arena, client: FlaskClient
+) -> None:
+    battle = begin()
+    records.finished(never(battle))
+    for n in range(arena.settings.max_retries):
+        records.finished(end(battle, attempt=n + 2, retry=n + 1))
+        assert client.post(f"/api/battles/{battle}/retry", json={}).status_code == 202, n
+    records.finished(end(battle, attempt=arena.settings.max_retries + 2, retry=arena.settings.max_retries + 1))
+    reply = client.post(f"/api/battles/{battle}/retry", json={})
+    assert (reply.status_code, reply.get_json(force=True)["code"]) == (409, "retry_limit")
+
+
+def test_a_pair_that_its_asker_tried_again_stays(
+    begin: Begin, records: Records, arena: Arena, client: FlaskClient
+) -> None:
+    battle = begin()
+    records.finished(end(battle, attempt=1, retry=0))
+    row = stored(arena, battle)
+    assert client.post(f"/api/battles/{battle}/retry", json={}).status_code == 202
+    records.finished(never(battle, attempt=2, retry=1))
+    after = stored(arena, battle)
+    assert (after.state, after.model_a, after.model_b) == ("failed", row.model_a, row.model_b)
+
+
+def test_a_pair_of_which_a_word_was_read_stays(
+    begin: Begin, records: Records, arena: Arena, redis_client: redis.Redis
+) -> None:
+    battle = begin()
+    row = stored(arena, battle)
+    channel.publish(redis_client, battle, [SideStarted("a"), SideDelta("a", "So")], 1)
+    records.finished(never(battle, attempt=2))
+    after = stored(arena, battle)
+    assert (after.state, after.model_a, after.model_b) == ("failed", row.model_a, row.model_b)

@@ -7,6 +7,7 @@ to a log that comes back shorter than it was: what this attempt has told is reme
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -44,6 +45,8 @@ class Showing:
         self._started: set[Side] = set()
         self._pacer = self._new_pacer()
         self._stirred = asyncio.Event()
+        self._first = asyncio.Event()
+        """A side of which nothing has been shown has text: it does not wait for the next tick."""
         self._publishing = asyncio.Lock()
 
     def _new_pacer(self) -> Pacer:
@@ -69,6 +72,8 @@ class Showing:
         self.answers[side].take(piece, at)
         self._pacer.push(side, piece.text, self._clock())
         self._stirred.set()
+        if piece.text and side not in self._started:
+            self._first.set()
 
     def end(self, side: Side) -> None:
         """Its answer has ended."""
@@ -93,11 +98,21 @@ class Showing:
             await self._stirred.wait()
             if self._pacer.resting:
                 self._stirred.clear()
+            self._first.clear()
             events = self._due()
             if events:
                 await self.publish(events)
             if self._open and not self._pacer.resting:
-                await asyncio.sleep(tick)
+                await self._tick(tick)
+
+    async def _tick(self, seconds: float) -> None:
+        """So long, or until a side has its first text."""
+        if len(self._started) == len(SIDES):
+            await asyncio.sleep(seconds)
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._first.wait()
 
     def _due(self) -> list[StoredEvent]:
         events: list[StoredEvent] = []

@@ -7,18 +7,22 @@ prompt. Both stand side by side; while one is measured the other is idle. Visito
 (--apart), or all at the same moment (--apart 0); a visitor is a page in which somebody has written: its session, its
 connection and its socket are there. First token: from before the prompt is posted until a side's first text is in the
 visitor's hands.
+
+The engines of both have cores of their own, as they have a GPU elsewhere, and all else has the first core; with
+--cores shared both compete for all cores, and what the arena takes of them counts as well.
 """
 
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import http.client
 import json
 import re
 import socket
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -26,6 +30,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ops.bench.arena import ROOT, chosen, running_arena
+from ops.bench.cores import arena_on_one, give, new_engines
 from ops.bench.overhead_direct import SETTLE_S, Run, answering
 from ops.bench.report import Row, paired
 from ops.bench.throughput import PROMPTS
@@ -40,6 +45,7 @@ def add_arguments(parser: Any) -> None:
     parser.add_argument("--runs", type=int, default=5, help="paired runs (default 5)")
     parser.add_argument("--battles", default="1,8", help="battles at once (default 1,8)")
     parser.add_argument("--apart", type=float, default=0.25, help="seconds between two visitors (default 0.25)")
+    parser.add_argument("--cores", choices=("apart", "shared"), default="apart", help="the engines' (default apart)")
     parser.add_argument("--max-tokens", type=int, default=96, help="tokens per side (default 96)")
     parser.add_argument("--model", default="qwen2.5-coder-0.5b", help="a model of the catalog, or `echo`")
     parser.add_argument("--catalog", default="ops/catalogs/cpu.toml", help="where it is described")
@@ -52,8 +58,7 @@ def run(args: Any) -> tuple[str, list[Row]]:
     with tempfile.TemporaryDirectory(prefix="arena-bench-") as name:
         catalog = Path(name) / "pair.toml"
         catalog.write_text(pair_of(args.catalog, args.model))
-        arena = running_arena(str(catalog), PAIR, max_tokens=args.max_tokens, env={"ARENA_PACE": "0"})
-        with arena as url, answering(catalog, args.max_tokens) as direct:
+        with _both(catalog, args) as (url, direct):
             for size in sizes:  # everything has been done once before it counts
                 _through(url, _prompts(size, "warm"), args.apart)
                 direct(_prompts(size, "warm"), args.apart)
@@ -67,6 +72,21 @@ def run(args: Any) -> tuple[str, list[Row]]:
                         ours = _through(url, asked, args.apart)
                         found[size].append((ours, direct(asked, args.apart)))
     return OTHER, [row for size, runs in found.items() for row in _rows(size, runs)]
+
+
+@contextlib.contextmanager
+def _both(catalog: Path, args: Any) -> Iterator[tuple[str, Any]]:
+    """The arena's address and the other's ``ask``, their engines loaded and where ``--cores`` wants them."""
+    with contextlib.ExitStack() as stack:
+        theirs = stack.enter_context(arena_on_one()) if args.cores == "apart" else None
+        with new_engines() as engines:
+            arena = running_arena(str(catalog), PAIR, max_tokens=args.max_tokens, env={"ARENA_PACE": "0"})
+            url = stack.enter_context(arena)
+            direct = stack.enter_context(answering(catalog, args.max_tokens))
+            _through(url, _prompts(1, "load"), 0.0)
+        if theirs is not None:
+            give(theirs, engines)
+        yield url, direct
 
 
 def _rows(size: int, runs: Sequence[tuple[Run, Run]]) -> list[Row]:

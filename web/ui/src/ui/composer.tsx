@@ -66,9 +66,9 @@ export function Composer({ store, limit }: { store: Store; limit: number }) {
 }
 
 function counted(used: number, limit: number): string {
-  if (used > limit) return strings.tooLong((used - limit).toLocaleString("en"));
+  if (used > limit) return strings.tooLong(used - limit);
   if (used < limit * NEARLY) return "";
-  return strings.count(used.toLocaleString("en"), limit.toLocaleString("en"));
+  return strings.count(used, limit);
 }
 
 /** Characters as the server counts them; JavaScript's length counts some twice. */

@@ -8,9 +8,10 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from web.arena import pairs
+from web.arena.excluded import models_out
 from web.arena.pairs import Meetings
 from web.errors import UnknownModel
-from web.models import ModelState, Rating, RatingSnapshot, now
+from web.models import Rating, RatingSnapshot
 from worker.contract.catalog import Catalog
 
 
@@ -26,9 +27,7 @@ class Contender:
 
 def is_competing(session: Session, catalog: Catalog, model: str) -> bool:
     """Whether battles are drawn with it: in the catalog, and not taken out by an operator."""
-    state = session.get(ModelState, model)
-    out = state is not None and (not state.enabled or (state.out_until is not None and state.out_until > now()))
-    return model in catalog.ids and not out
+    return model in catalog.ids and model not in models_out(session)
 
 
 def read_contender(session: Session, catalog: Catalog, model: str) -> Contender:

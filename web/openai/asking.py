@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from web import moderation
 from web.api.schemas.openai import ChatIn, ChatMessage
 from web.arena.contenders import is_competing
+from web.arena.excluded import models_out
 from web.context import Arena
 from web.errors import EmptyPrompt, InvalidBody, PromptRefused, PromptTooLong
 from web.openai.refusals import ModelNotFound, UnsupportedParameter, UnsupportedValue
@@ -36,7 +37,8 @@ _ASKS_NOTHING: Mapping[str, tuple[Any, ...]] = {
 
 def served(arena: Arena) -> list[ModelSpec]:
     """Models that answer here: the catalog's, but for those an operator took out."""
-    return arena.db.read(lambda s: [m for m in arena.catalog.models if is_competing(s, arena.catalog, m.id)])
+    out = arena.db.read(models_out)
+    return [m for m in arena.catalog.models if m.id not in out]
 
 
 def served_model(arena: Arena, model: str) -> ModelSpec:

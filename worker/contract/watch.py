@@ -38,6 +38,7 @@ class WorkerBoard(_Told, frozen=True, tag="worker"):
     queue: dict[str, Any]
     memory: dict[str, Any]
     battles: dict[str, Any]
+    chats: dict[str, Any]
     operations: list[dict[str, Any]]
     throughput: dict[str, Any]
 

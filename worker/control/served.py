@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 from worker.contract import commands, watch
 from worker.contract.commands import Answer, Request
 from worker.control.engines import engine_facts
-from worker.control.inspection import battle_facts, operation_facts
+from worker.control.inspection import battle_facts, chat_facts, operation_facts
 from worker.control.memory import memory_facts
 from worker.control.waiting import queue_facts
 from worker.runtime import Runtime
@@ -106,6 +106,7 @@ def board_of(runtime: Runtime, tally: Tally) -> watch.WorkerBoard:
         queue=queue_facts(runtime),
         memory=memory_facts(runtime),
         battles=battle_facts(runtime),
+        chats=chat_facts(runtime),
         operations=[operation_facts(o) for o in runtime.pool.operations.list()[-OPERATIONS:]],
         throughput=tally.facts(),
     )

@@ -83,4 +83,4 @@ def test_the_board_is_told_while_somebody_watches(served: Served, redis_client: 
     assert (board["type"], board["worker"], board["accepting"]) == ("worker", "w@unit", True)
     assert board["engines"]["engines"]["ant"]["state"] == "ready"
     assert board["throughput"] == {}
-    assert {"queue", "memory", "battles", "operations"} <= board.keys()
+    assert {"queue", "memory", "battles", "chats", "operations"} <= board.keys()

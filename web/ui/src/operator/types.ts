@@ -55,6 +55,8 @@ export interface Board {
   queue: { waiting: number; oldest_s: number | null; line: Group[] };
   memory: { device: Ledger | null; host: Ledger };
   battles: Record<string, { a: string; b: string; age_s: number; state: string }>;
+  /** Workers older than this page tell of none. */
+  chats?: Record<string, { model: string; age_s: number; state: string }>;
   operations: Operation[];
   throughput: Record<string, Work>;
 }

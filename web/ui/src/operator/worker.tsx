@@ -40,6 +40,8 @@ export function Worker({ desk, seen }: { desk: Desk; seen: Seen }) {
       </Table>
       <h3>{words.battles}</h3>
       <Battles desk={desk} board={board} />
+      <h3>{words.chats}</h3>
+      <Chats board={board} />
       <h3>{words.operations}</h3>
       <Table name={words.operations} head={words.operationHead} empty={words.noOperations}>
         {[...board.operations].reverse().map((o) => (
@@ -160,6 +162,21 @@ function commands(engine: Engine): string[] {
   const there = ["ready", "draining"].includes(engine.state);
   const first = there ? ["unload", "sleep"] : engine.state === "sleeping" ? ["wake", "unload"] : ["load"];
   return [...first, engine.pinned ? "unpin" : "pin"];
+}
+
+function Chats({ board }: { board: Board }) {
+  return (
+    <Table name={words.chats} head={words.chatHead} empty={words.noChats}>
+      {Object.entries(board.chats ?? {}).map(([id, chat]) => (
+        <tr key={id}>
+          <th scope="row"><code>{short(id)}</code></th>
+          <td>{chat.model}</td>
+          <td>{chat.state}</td>
+          <td>{seconds(chat.age_s)}</td>
+        </tr>
+      ))}
+    </Table>
+  );
 }
 
 function Battles({ desk, board }: Props) {

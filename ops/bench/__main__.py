@@ -29,7 +29,8 @@ def main(argv: list[str] | None = None) -> int:
     names = parser.add_subparsers(dest="bench", required=True, metavar="NAME")
     modules = {name: importlib.import_module(f"ops.bench.{name}") for name in BENCHES}
     for name, module in modules.items():
-        sub = names.add_parser(name, help=(module.__doc__ or "").split("\n")[0], description=module.__doc__)
+        first = (module.__doc__ or "").split("\n")[0].replace("%", "%%")  # argparse fills in a help's per cent signs
+        sub = names.add_parser(name, help=first, description=module.__doc__)
         sub.add_argument("--json", action="store_true", help="print JSON instead of a table")
         module.add_arguments(sub)
     args = parser.parse_args(argv)

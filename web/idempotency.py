@@ -111,8 +111,10 @@ def given() -> str | None:
     key = request.headers.get(HEADER)
     if key is None:
         return None
-    if not (0 < len(key) <= LONGEST_KEY and key.isascii() and key.isprintable()):
-        raise BadIdempotencyKey(f"Idempotency-Key must have 1 to {LONGEST_KEY} printable characters.", field=HEADER)
+    if not (0 < len(key) <= LONGEST_KEY and all("!" <= c <= "~" for c in key)):
+        raise BadIdempotencyKey(
+            f"Idempotency-Key must have 1 to {LONGEST_KEY} visible ASCII characters and no space.", field=HEADER
+        )
     return key
 
 

@@ -100,7 +100,7 @@ def conforms(stack: Stack, folder: Path, key: str, examples: int, *options: str)
 
 
 @pytest.mark.parametrize(
-    ("examples", "least"), [(2, 500), pytest.param(190, 5000, marks=pytest.mark.long)], ids=["default", "long"]
+    ("examples", "least"), [(2, 500), pytest.param(240, 5000, marks=pytest.mark.long)], ids=["default", "long"]
 )
 def test_what_programs_and_browsers_use_is_what_the_document_says(
     stack: Stack, tmp_path: Path, examples: int, least: int

@@ -183,7 +183,7 @@ def test_a_first_request_with_a_key_that_could_be_guessed_is_refused(client: Fla
     assert deed.done == 0
 
 
-@pytest.mark.parametrize("key", ["", "x" * 65, "ü"])
+@pytest.mark.parametrize("key", ["", "x" * 65, "ü", "a b"])
 def test_a_key_of_the_wrong_form_is_refused(visitor: FlaskClient, deed: Deed, key: str) -> None:
     reply = send(visitor, key)
     assert code(reply) == (422, "bad_idempotency_key")

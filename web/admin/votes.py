@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from web.access import Key
 from web.admin.errors import Unchanged, UnknownSession, UnknownVote
 from web.admin.log import note
+from web.arena.deletion import deleted_word
 from web.arena.excluded import FLAGGED, QUARANTINED
 from web.models import Battle, Quarantine, Vote, now
 
@@ -96,15 +97,16 @@ def set_apart(session: Session) -> list[Voter]:
     return _told(session, list(rows))
 
 
-def quarantine(session: Session, by: Key, owner: str, reason: str) -> int:
-    """Have no vote of ``owner`` count, cast or to be cast; how many that took out.
+def quarantine(session: Session, by: Key, owner: str, reason: str, key: str) -> int:
+    """Have no vote of ``owner`` count, cast or to be cast, also those of battles it deleted; how many that took out.
 
     Raises UnknownSession, or Unchanged when it is set apart already and every vote of it is out.
     """
     row = session.get(Quarantine, owner, with_for_update=True)
-    if row is None and not _known(session, owner):
+    whose = _names(owner, key)
+    if row is None and not _known(session, whose):
         raise UnknownSession()
-    changed = sum(_add(vote, QUARANTINED) for vote in _votes_of(session, owner))
+    changed = sum(_add(vote, QUARANTINED) for vote in _votes_of(session, whose))
     active = row is not None and row.released_at is None
     if active and not changed:
         raise Unchanged("This session is set apart already.")
@@ -116,15 +118,16 @@ def quarantine(session: Session, by: Key, owner: str, reason: str) -> int:
     return changed
 
 
-def release(session: Session, by: Key, owner: str, reason: str) -> int:
+def release(session: Session, by: Key, owner: str, reason: str, key: str) -> int:
     """Undo :func:`quarantine`; how many votes count again. Raises UnknownSession or Unchanged."""
     row = session.get(Quarantine, owner, with_for_update=True)
-    if row is None and not _known(session, owner):
+    whose = _names(owner, key)
+    if row is None and not _known(session, whose):
         raise UnknownSession()
     if row is None or row.released_at is not None:
         raise Unchanged("This session is not set apart.")
     row.released_at = now()
-    votes = _votes_of(session, owner)
+    votes = _votes_of(session, whose)
     ranked = _ranked(session, votes)
     counted = sum(_remove(vote, QUARANTINED, ranked) and vote.counted for vote in votes)
     note(session, by, "session.release", owner, reason)
@@ -141,8 +144,13 @@ def _vote(session: Session, vote_id: int) -> Vote:
     return vote
 
 
-def _votes_of(session: Session, owner: str) -> Sequence[Vote]:
-    return session.scalars(select(Vote).where(Vote.owner == owner).with_for_update()).all()
+def _names(owner: str, key: str) -> tuple[str, str]:
+    """What ``owner`` is called, and what it is called where it deleted a battle. ``key``: what signs cookies."""
+    return owner, deleted_word(key, owner)
+
+
+def _votes_of(session: Session, whose: tuple[str, str]) -> Sequence[Vote]:
+    return session.scalars(select(Vote).where(Vote.owner.in_(whose)).with_for_update()).all()
 
 
 def _add(vote: Vote, reason: str) -> bool:
@@ -168,9 +176,9 @@ def _ranked(session: Session, votes: Sequence[Vote]) -> set[str]:
     return set(session.scalars(select(Battle.id).where(Battle.id.in_(ids), Battle.ranked.is_(True))))
 
 
-def _known(session: Session, owner: str) -> bool:
-    asked = select(Battle.id).where(Battle.owner == owner).limit(1)
-    return session.scalar(asked) is not None or bool(listed(session, None, 1, owner))
+def _known(session: Session, whose: tuple[str, str]) -> bool:
+    asked = select(Battle.id).where(Battle.owner.in_(whose)).limit(1)
+    return session.scalar(asked) is not None or any(listed(session, None, 1, name) for name in whose)
 
 
 def _has_newer(session: Session, owner: str, before: int | None) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -49,26 +50,22 @@ def list_models() -> dict[str, Any]:
     return {"models": [asdict(m) for m in context.db.read(lambda s: models.listed(s, context.catalog))]}
 
 
-@bp.post("/models/<model>/enable")
-@bp.input(ReasonIn, arg_name="body")
-@bp.output(StandingOut)
-@problems(*_WHO, UnknownModel, Unchanged)
-@access(session=False, scope="admin")
-def enable(model: str, body: ReasonIn) -> dict[str, Any]:
-    """Have a model take part again, whatever kept it out."""
-    by, context = operator(), arena()
-    return _ruled(context.db.write(lambda s: models.enable(s, context.catalog, by, model, body.reason)))
+def _of_model(name: str, rule: Callable[..., models.Standing], what: str, about: str = "") -> None:
+    @bp.post(f"/models/<model>/{name}", endpoint=name)
+    @bp.input(ReasonIn, arg_name="body")
+    @bp.output(StandingOut)
+    @bp.doc(summary=what, description=about)
+    @problems(*_WHO, UnknownModel, Unchanged)
+    @access(session=False, scope="admin")
+    def ruling(model: str, body: ReasonIn) -> dict[str, Any]:
+        by, context = operator(), arena()
+        return _ruled(context.db.write(lambda s: rule(s, context.catalog, by, model, body.reason)))
 
 
-@bp.post("/models/<model>/disable")
-@bp.input(ReasonIn, arg_name="body")
-@bp.output(StandingOut)
-@problems(*_WHO, UnknownModel, Unchanged)
-@access(session=False, scope="admin")
-def disable(model: str, body: ReasonIn) -> dict[str, Any]:
-    """Have no battle drawn with a model until it is enabled; battles that have begun go on."""
-    by, context = operator(), arena()
-    return _ruled(context.db.write(lambda s: models.disable(s, context.catalog, by, model, body.reason)))
+_of_model("enable", models.enable, "Have a model take part again, whatever kept it out")
+_of_model(
+    "disable", models.disable, "Have no battle drawn with a model until it is enabled", "Battles that have begun go on."
+)
 
 
 @bp.post("/models/<model>/time_out")
@@ -114,26 +111,20 @@ def list_votes(query: VotesQuery) -> dict[str, Any]:
     return {"votes": [_vote(vote) for vote in found], "next": found[-1].id if full else None}
 
 
-@bp.post("/votes/<int:vote_id>/flag")
-@bp.input(ReasonIn, arg_name="body")
-@bp.output(VoteRow)
-@problems(*_WHO, UnknownVote, Unchanged)
-@access(session=False, scope="admin")
-def flag(vote_id: int, body: ReasonIn) -> dict[str, Any]:
-    """Have a vote not count; the leaderboard is made anew without it."""
-    by = operator()
-    return _recounted(arena().db.write(lambda s: votes.flag(s, by, _known(vote_id), body.reason)))
+def _of_vote(name: str, rule: Callable[..., Vote], what: str) -> None:
+    @bp.post(f"/votes/<int:vote_id>/{name}", endpoint=name)
+    @bp.input(ReasonIn, arg_name="body")
+    @bp.output(VoteRow)
+    @bp.doc(summary=what)
+    @problems(*_WHO, UnknownVote, Unchanged)
+    @access(session=False, scope="admin")
+    def ruling(vote_id: int, body: ReasonIn) -> dict[str, Any]:
+        by = operator()
+        return _recounted(arena().db.write(lambda s: rule(s, by, _known(vote_id), body.reason)))
 
 
-@bp.post("/votes/<int:vote_id>/unflag")
-@bp.input(ReasonIn, arg_name="body")
-@bp.output(VoteRow)
-@problems(*_WHO, UnknownVote, Unchanged)
-@access(session=False, scope="admin")
-def unflag(vote_id: int, body: ReasonIn) -> dict[str, Any]:
-    """Take the flag away; the vote counts when nothing else is against it."""
-    by = operator()
-    return _recounted(arena().db.write(lambda s: votes.unflag(s, by, _known(vote_id), body.reason)))
+_of_vote("flag", votes.flag, "Have a vote not count; the leaderboard is made anew without it")
+_of_vote("unflag", votes.unflag, "Take the flag away; the vote counts when nothing else is against it")
 
 
 def _known(vote_id: int) -> int:
@@ -165,26 +156,26 @@ def list_sessions(query: SessionsQuery) -> dict[str, Any]:
     return {"sessions": [asdict(v) for v in found], "next": following}
 
 
-@bp.post("/sessions/<owner>/quarantine")
-@bp.input(ReasonIn, arg_name="body")
-@bp.output(SessionChangedOut)
-@problems(*_WHO, UnknownSession, Unchanged)
-@access(session=False, scope="admin")
-def quarantine(owner: str, body: ReasonIn) -> dict[str, Any]:
-    """Have no vote of a session count, cast or to be cast; its battles go on as before, and it is not told."""
-    by = operator()
-    return _moved(owner, arena().db.write(lambda s: votes.quarantine(s, by, _session(owner), body.reason)))
+def _of_session(name: str, rule: Callable[..., int], what: str, about: str = "") -> None:
+    @bp.post(f"/sessions/<owner>/{name}", endpoint=name)
+    @bp.input(ReasonIn, arg_name="body")
+    @bp.output(SessionChangedOut)
+    @bp.doc(summary=what, description=about)
+    @problems(*_WHO, UnknownSession, Unchanged)
+    @access(session=False, scope="admin")
+    def ruling(owner: str, body: ReasonIn) -> dict[str, Any]:
+        by, context = operator(), arena()
+        key = context.settings.signing_key()
+        return _moved(owner, context.db.write(lambda s: rule(s, by, _session(owner), body.reason, key)))
 
 
-@bp.post("/sessions/<owner>/release")
-@bp.input(ReasonIn, arg_name="body")
-@bp.output(SessionChangedOut)
-@problems(*_WHO, UnknownSession, Unchanged)
-@access(session=False, scope="admin")
-def release(owner: str, body: ReasonIn) -> dict[str, Any]:
-    """Have a session's votes count again, those with nothing else against them."""
-    by = operator()
-    return _moved(owner, arena().db.write(lambda s: votes.release(s, by, _session(owner), body.reason)))
+_of_session(
+    "quarantine",
+    votes.quarantine,
+    "Have no vote of a session count, cast or to be cast",
+    "Also those of battles it has deleted. Its battles go on as before, and it is not told.",
+)
+_of_session("release", votes.release, "Have a session's votes count again, those with nothing else against them")
 
 
 def _session(owner: str) -> str:

@@ -37,7 +37,7 @@ from web.errors import (
 from web.limits.open_battles import within_limit
 from web.live.socket import PATH
 from web.metrics import metrics
-from web.openapi import access, leads_to, problems
+from web.openapi import access, leads_to, may_be_challenged, problems
 from web.security import current_owner, ensure_owner
 from worker.contract import logs
 
@@ -50,6 +50,7 @@ bp = APIBlueprint("battles", __name__, url_prefix="/api/battles", tag="Battles")
 @problems(EmptyPrompt, PromptTooLong, PromptRefused, SamplingRefused, UnknownContender, SameContender, Busy, NoWorker)
 @problems(ChallengeNeeded, ModerationUnavailable)
 @access()
+@may_be_challenged
 @leads_to("battle_id", "/id")
 def begin(body: PromptIn) -> dict[str, Any]:
     """Put a prompt before two anonymous models.

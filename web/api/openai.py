@@ -20,6 +20,7 @@ from web.openai import asking, caller, door, refusals
 from web.openai.answers import Answers
 from web.openai.wire import Form, model_object
 from web.openapi import access, problems, speaks_openai
+from web.openapi.general import header_refs
 from web.settings import WebSettings
 from worker.contract.jobs import ChatJob
 
@@ -31,6 +32,7 @@ bp = APIBlueprint("openai", __name__, url_prefix="/v1", tag="OpenAI")
 _STREAM: Any = {
     "description": "The answer; with `stream` as server-sent events, each a `chat.completion.chunk`, then `[DONE]`",
     "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    "headers": header_refs("X-Arena-Cache"),
 }
 
 

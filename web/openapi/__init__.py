@@ -12,6 +12,15 @@ that it cannot be forgotten::
     def vote(battle_id: str, body: VoteIn) -> Response: ...
 """
 
-from web.openapi.declare import access, leads_to, problems, revalidates, speaks_openai, takes, text_body
+from web.openapi.declare import (
+    access,
+    leads_to,
+    may_be_challenged,
+    problems,
+    revalidates,
+    speaks_openai,
+    takes,
+    text_body,
+)
 
-__all__ = ["access", "leads_to", "problems", "revalidates", "speaks_openai", "takes", "text_body"]
+__all__ = ["access", "leads_to", "may_be_challenged", "problems", "revalidates", "speaks_openai", "takes", "text_body"]

@@ -37,6 +37,7 @@ class Declared:
     text: tuple[str, type[BaseModel] | None] | None = None
     """The media type of what it answers with 200, when that is text, and of what form each line is."""
     body: Body | None = None
+    challenged: bool = False
     leads: tuple[tuple[str, str], ...] = ()
     """Path parameters that its answer holds, and where: a JSON pointer."""
 
@@ -63,6 +64,11 @@ def access(*, session: bool = True, scope: str | None = None, key: bool = True) 
     ``scope`` is what a key must have; with ``session=False`` there is no other way than a key.
     """
     return lambda view: _note(view, session=session, key=key, scope=scope)
+
+
+def may_be_challenged(view: View) -> View:
+    """Something may stand before it that is answered in the header ``Arena-Challenge`` (see :mod:`web.challenge`)."""
+    return _note(view, challenged=True)
 
 
 def speaks_openai(view: View) -> View:

@@ -77,6 +77,8 @@ def _finish(operation: dict[str, Any], method: str, path: str, notes: Declared, 
                 _exemplify(content, schemas)
     if notes.cached:
         _revalidated(operation)
+    if notes.challenged:
+        operation["parameters"].append(general.CHALLENGE)
     for status, kinds in sorted(_by_status(_problems(operation, method, path, notes)).items()):
         responses[str(status)] = general.refusal(kinds, openai=notes.openai)
     _say_headers(operation, method, path)

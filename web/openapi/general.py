@@ -81,6 +81,10 @@ HEADERS: dict[str, Any] = {
         "description": "`true`: this request had been answered before, and nothing was done again.",
         "schema": {"type": "string", "enum": ["true"]},
     },
+    "X-Arena-Cache": {
+        "description": "Whether the answer had been given before; only where answers at temperature 0 are kept.",
+        "schema": {"type": "string", "enum": ["hit", "miss"]},
+    },
     "ETag": {"description": "Of what was answered; send it back as `If-None-Match`.", "schema": {"type": "string"}},
     "Cache-Control": {"description": "How long the answer may be kept.", "schema": {"type": "string"}},
 }
@@ -99,6 +103,17 @@ IDEMPOTENCY_KEY: dict[str, Any] = {
     "required": False,
     "description": "Of your choice. The same key with the same request is answered again, and not done again.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 64, "pattern": "^[!-~]+$"},
+}
+
+CHALLENGE: dict[str, Any] = {
+    "name": "Arena-Challenge",
+    "in": "header",
+    "required": False,
+    "description": (
+        "The answer to what stands before a session's first battle, where anything does: see `GET /api/challenge`, and "
+        "`challenge` in the refusal `challenge_needed`. Not looked at where nothing does."
+    ),
+    "schema": {"type": "string"},
 }
 
 EVERYWHERE = (

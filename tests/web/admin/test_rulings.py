@@ -156,6 +156,21 @@ def test_a_session_set_apart_counts_neither_now_nor_later_until_released(
     assert [line[1] for line in audited(arena)] == ["session.quarantine", "vote.flag", "session.release"]
 
 
+def test_votes_of_battles_that_a_session_deleted_go_with_it_and_come_back(
+    arena: Arena, admin: Bearer, client: FlaskClient, vote: Callable[..., int]
+) -> None:
+    first, second = vote(), vote()
+    cast = arena.db.read(lambda s: s.get_one(Vote, first))
+    assert client.delete(f"/api/battles/{cast.battle_id}").status_code == 204
+    path = f"/api/admin/sessions/{cast.owner}"
+    assert admin.post(f"{path}/quarantine", json=WHY).get_json() == {"owner": cast.owner, "votes": 2}
+    assert {counted for counted, _ in votes_of(admin).values()} == {False}
+    assert admin.post(f"{path}/release", json=WHY).get_json()["votes"] == 2
+    rest = arena.db.read(lambda s: s.get_one(Vote, second)).battle_id
+    assert client.delete(f"/api/battles/{rest}").status_code == 204
+    assert admin.post(f"{path}/quarantine", json=WHY).get_json()["votes"] == 2, "nothing is left under its own name"
+
+
 def test_a_vote_outside_the_ranking_never_counts(arena: Arena, admin: Bearer, vote: Callable[..., int]) -> None:
     cast = vote()
     owner = arena.db.read(lambda s: s.get_one(Vote, cast).owner)

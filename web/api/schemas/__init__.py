@@ -58,7 +58,7 @@ class TurnOut(BaseModel):
     prompt: str
     a: SideOut
     b: SideOut
-    retry: int = Field(description="How often it was answered anew because somebody asked for that.")
+    retry: int = Field(description="How often it was put in line anew, by whoever asked or before any word was said.")
 
 
 class ModelFactsOut(BaseModel):

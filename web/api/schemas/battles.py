@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from web.api.schemas import WRITTEN, RevealedOut, SamplingIn, State, TurnOut, Winner, _In
+from web.api.schemas import TEXT, WRITTEN, RevealedOut, SamplingIn, State, TurnOut, Winner, _In
 from web.arena.history import EXCERPT
 
 Reason = Literal[
@@ -74,8 +74,10 @@ class RemarkIn(_In):
     why: WhyIn | None = None
     comment: str | None = Field(
         default=None,
-        description="At most `ARENA_COMMENT_MAX_CHARS` characters (422 `comment_too_long`).",
+        description="At most `ARENA_COMMENT_MAX_CHARS` characters (422 `comment_too_long`). An arena that stores no "
+        "texts keeps none.",
         examples=["B left out half of it."],
+        json_schema_extra=TEXT,
     )
 
 

@@ -28,6 +28,13 @@ GOLDEN = {
     "math": "Inline $a_1 * b_1$ and \\(x^2\\), costs $5 and $6.\n\n"
     "$$\n\\sum_{i=1}^n i\n$$\n\n\\[\nE = mc^2\n\\]\n\ntext\n$$x$$\nmore\n",
     "broken math": "$$\nnot closed\n- item\n\npara $$x$$ tail\n\n$$\na\n$$ tail\n\n\\[ never\n\nend $",
+    "notes": "Known[^1] since *long*[^b-2].\n\n[^1]: https://example.org/why\n[^b-2]: Two **lines**\n    of it\nafter [^x y]\n",
+    "thought": "<think>\nFirst, *consider* `x`.\n\n```py\n1\n```\n\n- so\n</think>\n\n**Answer**: 1\n\n</think>\nend\n",
+    "thought without its beginning": "Let me see.\n\n```\n</think>\n```\n\n1. one\n</think>\n\nThe answer.\n",
+    "thought cut short": "\n<thinking>still\n\nat it </think",
+    "no thought": "<think>\n\n</think>\n\nAt once.\n",
+    "thought of as text": "`<think>` begins it.\n<think>\n\n    </think>\n</thinks>\n`</think>`\n",
+    "thought with links": "<think>[a] and [b]\n\n[a]: https://a.example\n</think>[a], [b]\n\n[b]: https://b.example\n",
     "crlf": "a\r\n\r\n- b\r\n- c\r\n\r\n```\r\nx\r\n```\r\nd\r",
     "unicode": "Grüße 👩‍👩‍👧 **日本語** `код`\n\n1. שלום\n2. مرحبا\n",
     "long line": "short\n\n" + "word *soft* \\_ " * 1500 + "\n\nafter **bold**\n",

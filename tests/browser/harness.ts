@@ -1,6 +1,6 @@
 /** The island's modules, within reach of tests that run in a real browser under the real content security policy. */
-import { build } from "../../web/ui/src/md/build";
-import { lex } from "../../web/ui/src/md/lex";
+import { build, element } from "../../web/ui/src/md/build";
+import { fenceCloser, lex } from "../../web/ui/src/md/lex";
 import { enhance } from "../../web/ui/src/md/later";
 import { MarkdownStream } from "../../web/ui/src/md/stream";
 import { accept } from "../../web/ui/src/live/cursor";
@@ -17,13 +17,41 @@ function place(): HTMLElement {
   return root;
 }
 
-/** The markup a text comes to when it is lexed whole. */
-function oneShot(text: string): string {
+/** The markup a text comes to when it is taken apart and lexed whole. */
+function oneShot(source: string): string {
   const root = place();
-  root.append(...build(lex(text, {}), null));
+  const { thought, cut, answer } = apart(source.replace(/\r\n?/g, "\n"));
+  const reasoning = build(lex(thought.trim() ? thought : "", {}), null);
+  if (reasoning.length) {
+    const title = element("summary", "", cut ? "Reasoning, cut short" : "Reasoning");
+    root.append(element("details", "thought", title, element("div", "thought-text", ...reasoning)));
+  }
+  root.append(...build(lex(answer, {}), null));
   const markup = root.innerHTML;
   root.remove();
   return markup;
+}
+
+/** What stands between `<think>` and `</think>` at the head of a text, and the rest; by looking at the whole of it. */
+function apart(text: string): { thought: string; cut: boolean; answer: string } {
+  const opened = /^\s{0,64}<(think|thinking)>/.exec(text);
+  if (opened) {
+    const [thought = "", ...rest] = text.slice(opened[0].length).split(`</${opened[1]}>`);
+    return { thought, cut: rest.length === 0, answer: rest.join(`</${opened[1]}>`) };
+  }
+  let fence = null as RegExp | null;
+  for (let at = 0; at < text.length; ) {
+    const newline = text.indexOf("\n", at);
+    const end = newline < 0 ? text.length : newline;
+    const line = text.slice(at, end);
+    if (!fence && /^ {0,3}<\/(think|thinking)>[ \t]{0,8}$/.test(line)) {
+      return { thought: text.slice(0, at), cut: false, answer: text.slice(end + 1) };
+    }
+    if (fence?.test(line)) fence = null;
+    else fence ??= fenceCloser(`${line}\n`)?.closes ?? null;
+    at = end + 1;
+  }
+  return { thought: "", cut: false, answer: text };
 }
 
 /** The markup it comes to when it arrives in pieces, each drawn before the next comes. */

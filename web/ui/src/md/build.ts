@@ -6,7 +6,7 @@
  */
 import { decodeEntities } from "./entities";
 import { languageOf } from "./lex";
-import type { MathToken, PlainToken, Token, Tokens } from "./lex";
+import type { MathToken, NoteToken, PlainToken, Token, Tokens } from "./lex";
 import { strings } from "../strings";
 
 /** Work that waits for a block to be final: colours for code, layout for formulas. */
@@ -79,6 +79,8 @@ class Builder {
         return element("p", "plain", (token as PlainToken).text);
       case "math":
         return this.math(token as unknown as MathToken);
+      case "note":
+        return this.note(token as unknown as NoteToken, depth);
       case "text":
         return (token as Tokens.Text).tokens
           ? this.all((token as Tokens.Text).tokens, depth + 1)
@@ -147,6 +149,11 @@ class Builder {
     const made = element(token.display ? "div" : "span", token.display ? "math display" : "math", token.text);
     this.later?.math(made, token.text, token.display);
     return made;
+  }
+
+  private note({ text, tokens }: NoteToken, depth: number): Node {
+    const mark = element("sup", "", text);
+    return tokens ? element("p", "note", mark, " ", ...this.all(tokens, depth + 1)) : mark;
   }
 
   private link(token: Tokens.Link, depth: number): Node | Node[] {

@@ -4,7 +4,7 @@
  * TeX is lexed here rather than found later in the text, because `$a_1 * b_1$` must not become emphasis. Every rule
  * decides on whole lines: what a finished block is never depends on how the answer was cut into chunks.
  */
-import { Lexer, getDefaults } from "marked";
+import { Lexer, Tokenizer, getDefaults } from "marked";
 import type { Links, MarkedOptions, Token, Tokens, TokensList } from "marked";
 
 export type { Links, Token, Tokens };
@@ -14,6 +14,14 @@ export interface MathToken {
   raw: string;
   text: string;
   display: boolean;
+}
+
+/** A footnote's mark in the text, or (with `tokens`) the note itself. */
+export interface NoteToken {
+  type: "note";
+  raw: string;
+  text: string;
+  tokens?: Token[];
 }
 
 /** Text shown exactly as it stands: an unfinished formula, an over-long line, or what the lexer refused. */
@@ -71,14 +79,43 @@ function inlineMathStart(src: string): number | undefined {
   return at < 0 ? undefined : at;
 }
 
+const NOTE_MARK = /^\[\^([^\s\[\]^]{1,40})\]/;
+const NOTE = /^ {0,3}\[\^([^\s\[\]^]{1,40})\]:[ \t]*([^\n]*(?:\n {2,}[^\s][^\n]*)*)\n?/;
+
+function noteMark(src: string): NoteToken | undefined {
+  const match = NOTE_MARK.exec(src);
+  return match ? { type: "note", raw: match[0], text: match[1] ?? "" } : undefined;
+}
+
+/** A note stays where it was written; nothing leads there and back, as two answers would use the same names. */
+function note(this: { lexer: Lexer }, src: string): NoteToken | undefined {
+  const match = NOTE.exec(src);
+  if (!match) return undefined;
+  return { type: "note", raw: match[0], text: match[1] ?? "", tokens: this.lexer.inline((match[2] ?? "").trim()) };
+}
+
+function noteMarkStart(src: string): number | undefined {
+  const at = src.indexOf("[^");
+  return at < 0 ? undefined : at;
+}
+
+/** A formula that begins on a line of its own ends a paragraph, so it cannot stand in an underlined heading either. */
+class AnswerTokenizer extends Tokenizer {
+  override lheading(src: string): Tokens.Heading | undefined {
+    const token = super.lheading(src);
+    return token && blockMathStart(token.raw) === undefined ? token : undefined;
+  }
+}
+
 const OPTIONS: MarkedOptions = {
   ...getDefaults(),
   gfm: true,
+  tokenizer: new AnswerTokenizer(),
   extensions: {
-    block: [blockMath],
-    inline: [inlineMath],
+    block: [blockMath, note],
+    inline: [inlineMath, noteMark],
     startBlock: [blockMathStart],
-    startInline: [inlineMathStart],
+    startInline: [inlineMathStart, noteMarkStart],
     renderers: {},
     childTokens: {},
   } as NonNullable<MarkedOptions["extensions"]>,

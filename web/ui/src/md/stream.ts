@@ -1,193 +1,217 @@
 /**
- * One answer drawn while it arrives, in time linear in its length.
+ * One answer drawn while it arrives: Markdown, with what the model thought aloud first folded away.
  *
- * Only the last block is ever lexed again. A block is committed (built once, never touched again) when a later block
- * has begun on a complete line; deciding on complete lines makes the result independent of how the text was cut. An
- * open code fence is not lexed at all: its text is appended. `finish` leaves the DOM a one-shot rendering would.
+ * Reasoning stands at the very beginning, between `<think>` and `</think>`. Some chat templates write the opening tag
+ * into the prompt, so that an answer shows only the closing one, on a line of its own: all before it was reasoning.
+ * Anywhere else these tags are text like any other, so that an answer about them stays readable.
  */
-import { build, codeFrame, element } from "./build";
+import { BlockStream } from "./blocks";
+import { element } from "./build";
 import type { Later } from "./build";
-import { fenceCloser, lex } from "./lex";
-import type { Links, Token } from "./lex";
-import { mend } from "./mend";
+import { fenceCloser } from "./lex";
+import { strings } from "../strings";
 
-/** A longer line is shown as plain text: inline rules may take seconds on it. */
-const MAX_LINE = 16_384;
-/** Text of an open code block goes into spans of about this size, so that layout stays local. */
-const CHUNK = 1_500;
+/** Blanks around a tag are bounded, so that what may still become one is never long. */
+const OPENS = /^\s{0,64}<(think|thinking)>/;
+const CLOSES_LINE = /^ {0,3}<\/(?:think|thinking)>[ \t]{0,8}$/;
+const LONGEST_OPENING = 74;
+const LONGEST_CLOSING = 22;
+const OPENING = ["<think>", "<thinking>"];
+const CLOSING = ["</think>", "</thinking>"];
 
-interface Fence {
-  raw: string[];
-  /** The last, unfinished line: held back, as it may turn out to close the block. */
-  line: string;
-  closes: RegExp;
-  code: HTMLElement;
-  chunk: HTMLElement | null;
-  frame: HTMLElement;
-}
+type Mode = "begin" | "thought" | "answer" | "closed";
 
 export class MarkdownStream {
-  private tail = "";
-  private whole: string[] = [];
-  private settledEnd = -1;
-  private openNodes: Node[] = [];
-  private fence: Fence | null = null;
-  private long: HTMLElement | null = null;
+  private pushed: string[] = [];
   private carry = "";
+  private mode: Mode = "begin";
+  /** Text that may still turn out to be a tag. */
+  private held = "";
+  private blank = "";
+  private line = new Line();
+  private tag = "";
+  private thought: Thought | null = null;
+  private main: BlockStream | null = null;
 
   constructor(
     private readonly root: HTMLElement,
     private readonly later: Later | null = null,
-    private readonly links: Links = {},
   ) {}
 
   /** Take more text; nothing is drawn before `render`. */
   push(text: string): void {
+    this.pushed.push(text);
     const joined = this.carry + text;
     this.carry = joined.endsWith("\r") ? "\r" : "";
-    const clean = (this.carry ? joined.slice(0, -1) : joined).replace(/\r\n?/g, "\n");
-    this.whole.push(clean);
-    this.tail += clean;
+    this.take((this.carry ? joined.slice(0, -1) : joined).replace(/\r\n?/g, "\n"));
   }
 
   /** All that was pushed. */
   get text(): string {
-    return this.whole.join("") + this.carry;
+    return this.pushed.join("");
   }
 
   render(): void {
-    while (this.step());
+    this.thought?.stream.render();
+    this.main?.render();
   }
 
-  /** No more text will come: commit everything, and draw again if link definitions came after their use. */
+  /** No more text will come: the DOM is now what a one-shot rendering makes of it. */
   finish(): void {
-    if (this.carry) {
-      this.carry = "";
-      this.push("\n");
-    }
-    this.settle();
-    if (Object.keys(this.links).length > 0) this.redraw();
+    if (this.carry) this.take("\n");
+    this.carry = "";
+    if (this.mode === "begin") this.answer(this.held);
+    else if (this.mode === "thought") this.think(this.held);
+    if (this.mode === "answer") this.endLine("");
+    this.held = "";
+    this.thought?.finish(this.mode === "thought");
+    this.main?.finish();
   }
 
   reset(): void {
     this.root.replaceChildren();
-    this.tail = this.carry = "";
-    this.whole = [];
-    this.settledEnd = -1;
-    this.openNodes = [];
-    this.fence = this.long = null;
+    this.pushed = [];
+    this.carry = this.held = this.blank = "";
+    this.mode = "begin";
+    this.line = new Line();
+    this.thought = this.main = null;
   }
 
-  /** Advance as far as one mode goes; true when there may be more to do. */
-  private step(): boolean {
-    if (this.fence) return this.feedFence(this.fence);
-    if (this.long) return this.feedLong(this.long);
-    const text = this.tail;
-    const longAt = longLine(text);
-    const end = longAt >= 0 ? longAt : text.lastIndexOf("\n") + 1;
-    if (longAt < 0 && end === this.settledEnd) return this.drawOpen(text, end);
-    const tokens = end > 0 ? lex(text.slice(0, end), this.links) : [];
-    const { index, offset } = lastBlock(tokens);
-    const last = tokens[index];
-    const opened = last?.type === "code" ? openFence(last.raw) : null;
-    if (last && opened) {
-      this.commit(tokens.slice(0, index));
-      this.openFence(text.slice(offset), opened);
-      return true;
+  private take(text: string): void {
+    if (this.mode === "begin") this.begin(this.held + text);
+    else if (this.mode === "thought") this.thinkOn(this.held + text);
+    else if (this.mode === "answer") this.answer(text);
+    else this.write(text);
+  }
+
+  private begin(text: string): void {
+    const opened = OPENS.exec(text);
+    this.held = "";
+    if (opened) {
+      this.mode = "thought";
+      this.tag = `</${opened[1]}>`;
+      this.thinkOn(text.slice(opened[0].length));
+    } else if (text.length < LONGEST_OPENING && startsOneOf(OPENING, text.trimStart())) {
+      this.held = text;
+    } else {
+      this.answer(text);
     }
-    if (longAt >= 0) {
-      this.commit(tokens);
-      this.long = element("p", "plain");
-      this.root.append(this.long);
-      this.tail = text.slice(longAt);
-      return true;
+  }
+
+  private thinkOn(text: string): void {
+    const end = text.indexOf(this.tag);
+    if (end < 0) {
+      const keep = overlap(text, this.tag);
+      this.held = text.slice(text.length - keep);
+      this.think(text.slice(0, text.length - keep));
+      return;
     }
-    this.commit(tokens.slice(0, index));
-    this.tail = text.slice(offset);
-    this.settledEnd = end - offset;
-    return this.drawOpen(this.tail, this.settledEnd);
+    this.held = "";
+    this.think(text.slice(0, end));
+    this.close();
+    this.write(text.slice(end + this.tag.length));
   }
 
-  private commit(tokens: readonly Token[]): void {
-    this.dropOpen();
-    this.settledEnd = -1;
-    this.root.append(...build(tokens, this.later));
+  private think(text: string): void {
+    // Models told not to think leave an empty block: nothing to unfold.
+    if (!this.thought && !text.trim()) {
+      this.blank += text;
+      return;
+    }
+    this.thought ??= new Thought(this.root, this.later);
+    this.thought.stream.push(this.blank + text);
+    this.blank = "";
   }
 
-  /** Draw the last block as far as it is known. */
-  private drawOpen(text: string, lineStart: number): false {
-    this.dropOpen();
-    this.openNodes = build(lex(mend(text, lineStart), { ...this.links }), null);
-    this.root.append(...this.openNodes);
-    return false;
-  }
-
-  private dropOpen(): void {
-    for (const node of this.openNodes) (node as ChildNode).remove();
-    this.openNodes = [];
-  }
-
-  private openFence(text: string, { closes, header, language }: NonNullable<ReturnType<typeof fenceCloser>>): void {
-    const { frame, code } = codeFrame(language);
-    this.root.append(frame);
-    this.fence = { raw: [text.slice(0, header)], line: "", closes, code, chunk: null, frame };
-    this.tail = text.slice(header);
-  }
-
-  private feedFence(fence: Fence): boolean {
-    const text = fence.line + this.tail;
+  /** Text of an answer that may yet turn out to have been reasoning. */
+  private answer(text: string): void {
+    this.mode = "answer";
     let from = 0;
-    for (;;) {
-      const newline = text.indexOf("\n", from);
-      if (newline < 0) break;
-      const line = text.slice(from, newline);
-      if (fence.closes.test(line)) {
-        this.tail = text.slice(newline + 1);
-        this.closeFence(line);
-        return this.tail !== "";
-      }
-      fence.raw.push(line, "\n");
-      append(fence, `${line}\n`);
+    for (let newline = text.indexOf("\n"); newline >= 0; newline = text.indexOf("\n", from)) {
+      this.line.text += text.slice(from, newline);
       from = newline + 1;
+      if (this.endLine("\n")) return this.write(text.slice(from));
     }
-    fence.line = text.slice(from);
-    this.tail = "";
+    this.line.text += text.slice(from);
+    const { text: line } = this.line;
+    if (line.length > LONGEST_CLOSING || !startsOneOf(CLOSING, line.trim())) this.writeLine("");
+  }
+
+  /** Judge the line that is complete now; true when it closed the reasoning. */
+  private endLine(end: string): boolean {
+    if (this.line.closesThought()) {
+      this.fold();
+      return true;
+    }
+    this.writeLine(end);
+    this.line.next();
     return false;
   }
 
-  /** Replace the appended text by what the lexer makes of the whole block. */
-  private closeFence(lastLine: string): void {
-    const fence = this.fence;
-    if (!fence) return;
-    this.fence = null;
-    fence.frame.remove();
-    this.commit(lex(fence.raw.join("") + lastLine, this.links));
+  private writeLine(end: string): void {
+    const { text, written } = this.line;
+    this.write(text.slice(written) + end);
+    this.line.written = text.length;
   }
 
-  private feedLong(long: HTMLElement): boolean {
-    const newline = this.tail.indexOf("\n");
-    long.append(newline < 0 ? this.tail : this.tail.slice(0, newline));
-    this.tail = newline < 0 ? "" : this.tail.slice(newline + 1);
-    if (newline < 0) return false;
-    long.normalize();
-    this.long = null;
-    return true;
+  private write(text: string): void {
+    if (!text) return;
+    this.main ??= new BlockStream(this.root, this.later);
+    this.main.push(text);
   }
 
-  private redraw(): void {
-    const text = this.whole.join("");
-    this.root.replaceChildren();
-    const again = new MarkdownStream(this.root, this.later, { ...this.links });
-    again.push(text);
-    again.settle();
+  /** All that was drawn so far was reasoning. */
+  private fold(): void {
+    this.main?.finish();
+    const drawn = [...this.root.childNodes];
+    this.thought = new Thought(this.root, this.later);
+    this.thought.body.append(...drawn);
+    this.close();
   }
 
-  private settle(): void {
-    this.render();
-    if (this.fence) this.closeFence(this.fence.line);
-    else if (!this.long) this.commit(lex(this.tail, this.links));
-    this.tail = "";
-    this.long = null;
+  private close(): void {
+    this.thought?.finish(false);
+    this.thought = null;
+    this.main = null;
+    this.mode = "closed";
+  }
+}
+
+/** The line of an answer that is being written, and whether it stands in a code block. */
+class Line {
+  text = "";
+  /** How much of it was passed on. */
+  written = 0;
+  private fence: RegExp | null = null;
+
+  closesThought(): boolean {
+    return !this.fence && CLOSES_LINE.test(this.text);
+  }
+
+  next(): void {
+    if (this.fence?.test(this.text)) this.fence = null;
+    else this.fence ??= fenceCloser(`${this.text}\n`)?.closes ?? null;
+    this.text = "";
+    this.written = 0;
+  }
+}
+
+/** The folded block at the head of an answer. */
+class Thought {
+  readonly body = element("div", "thought-text");
+  readonly stream: BlockStream;
+  private readonly title = element("summary", "", strings.reasoningNow);
+  private readonly whole = element("details", "thought", this.title, this.body);
+
+  constructor(root: HTMLElement, later: Later | null) {
+    root.append(this.whole);
+    this.stream = new BlockStream(this.body, later);
+  }
+
+  finish(cutShort: boolean): void {
+    this.stream.finish();
+    if (!this.body.hasChildNodes()) this.whole.remove();
+    this.title.textContent = cutShort ? strings.reasoningCut : strings.reasoning;
   }
 }
 
@@ -198,42 +222,15 @@ export function renderMarkdown(root: HTMLElement, text: string, later: Later | n
   stream.finish();
 }
 
-function append(fence: Fence, text: string): void {
-  const length = fence.chunk?.textContent?.length ?? CHUNK;
-  if (!fence.chunk || length >= CHUNK) {
-    fence.chunk = element("span", "chunk", text);
-    fence.code.append(fence.chunk);
-  } else {
-    (fence.chunk.firstChild as Text).appendData(text);
+/** Whether `text` may go on to become one of `tags`, or is one. */
+function startsOneOf(tags: readonly string[], text: string): boolean {
+  return tags.some((tag) => tag.startsWith(text));
+}
+
+/** How many of the last characters of `text` may be the beginning of `tag`. */
+function overlap(text: string, tag: string): number {
+  for (let n = Math.min(tag.length - 1, text.length); n > 0; n -= 1) {
+    if (tag.startsWith(text.slice(-n))) return n;
   }
-}
-
-/** The last token that is not white space, and where in the source it begins. */
-function lastBlock(tokens: readonly Token[]): { index: number; offset: number } {
-  let index = tokens.length - 1;
-  while (index > 0 && tokens[index]?.type === "space") index -= 1;
-  index = Math.max(index, 0);
-  let offset = 0;
-  for (let i = 0; i < index; i += 1) offset += tokens[i]?.raw.length ?? 0;
-  return { index, offset };
-}
-
-/** How the block in `raw` will close, when it is a fence that has not closed yet. */
-function openFence(raw: string): ReturnType<typeof fenceCloser> {
-  const fence = fenceCloser(raw);
-  if (!fence) return null;
-  const lines = raw.slice(fence.header).split("\n");
-  return lines.some((line) => fence.closes.test(line)) ? null : fence;
-}
-
-/** Where the first line over MAX_LINE begins, or -1. */
-function longLine(text: string): number {
-  if (text.length <= MAX_LINE) return -1;
-  for (let from = 0; from < text.length; ) {
-    const newline = text.indexOf("\n", from);
-    const end = newline < 0 ? text.length : newline;
-    if (end - from > MAX_LINE) return from;
-    from = end + 1;
-  }
-  return -1;
+  return 0;
 }

@@ -37,6 +37,65 @@ class BoardRow(BaseModel):
     votes: int = Field(description="Counted votes on battles it took part in.", examples=[212])
     win_rate: float = Field(description="Points won per battle, a tie being half a point.", examples=[0.5613])
     preliminary: bool = Field(description="Has fewer votes than a rating needs.", examples=[False])
+    best_rank: int = Field(description="One more than the models that are surely above.", examples=[1])
+    worst_rank: int = Field(description="The rank that leaves only those below that surely are.", examples=[2])
+    maker: str = Field(description="Empty when nobody remembers.", examples=["Alibaba Cloud"])
+    family: str = Field(examples=["qwen2.5"])
+    precision: str = Field(description="Of its weights, in words.", examples=["4-bit AWQ"])
+    retired: bool = Field(description="Takes part no more; its votes stay, and so does its row.", examples=[False])
+    variant_of: str | None = Field(description="The model it is a variant of, by its catalog entry.", examples=[None])
+    variants: list[str] = Field(
+        description="Other models on the board that are the same model otherwise packed: of the same family and "
+        "number of parameters, or variants of one another.",
+        examples=[[]],
+    )
+    changed_at: str | None = Field(
+        description="When other weights began to answer under this id; its older votes are about those before.",
+        examples=[None],
+    )
+
+
+class FlipOut(BaseModel):
+    top: str = _MODEL
+    rival: str = Field(description="Who would be first.", examples=["smollm2-135m"])
+    votes: int = Field(description="So few votes removed would do.", examples=[9])
+    share: float = Field(description="Of all counted votes.", examples=[0.0283])
+    confirmed: bool = Field(description="Seen in a fit without them, and not only by the approximation.")
+    method: str = Field(examples=["AMIP"])
+
+
+class CoverageOut(BaseModel):
+    met: int = Field(description="Pairs of models with a counted vote.", examples=[3])
+    possible: int = Field(examples=[3])
+    fewest: int = Field(description="Votes on the pair with the fewest.", examples=[41])
+    median: float = Field(examples=[104.0])
+
+
+class PositionOut(BaseModel):
+    share: float = Field(description="Of the votes with a winner, those for side A; 0.5 is no bias.", examples=[0.512])
+    low: float = Field(description="Of the 95 % interval.", examples=[0.455])
+    high: float = Field(examples=[0.568])
+    votes: int = Field(examples=[287])
+
+
+class AgreementOut(BaseModel):
+    pairwise: float | None = Field(
+        description="Chance that two voters say the same of one pair of models; None: nothing was judged twice.",
+        examples=[0.61],
+    )
+    alpha: float | None = Field(description="Krippendorff's; 0 is as by chance, 1 always.", examples=[0.22])
+    things: int = Field(description="Pairs that two or more people judged.", examples=[3])
+
+
+class HonestyOut(BaseModel):
+    votes: int = Field(description="Counted votes these figures are of; at times a few fewer than the board's.")
+    flip: FlipOut | None = Field(description="The smallest set of votes found that holds the first place up.")
+    coverage: CoverageOut
+    position: PositionOut
+    agreement: AgreementOut
+    excluded: dict[str, int] = Field(
+        description="Votes that do not count, by reason; with two reasons, twice.", examples=[{"leaked": 2}]
+    )
 
 
 class BoardOut(BaseModel):
@@ -45,6 +104,7 @@ class BoardOut(BaseModel):
     votes: int = Field(description="Counted votes this board is made of.", examples=[318])
     models: list[BoardRow]
     updated_at: str | None = Field(description="None before the first vote.", examples=["2026-05-17T09:30:00+00:00"])
+    honesty: HonestyOut | None = Field(description="How far it can be trusted; None before the first vote.")
 
 
 class PairOut(BaseModel):

@@ -53,6 +53,9 @@ export const strings = {
   taskDone: _("done"),
   taskOpen: _("not done"),
   image: _("Image"),
+  reasoningNow: _("Reasoning…"),
+  reasoning: _("Reasoning"),
+  reasoningCut: _("Reasoning, cut short"),
 
   waiting: _("Waiting"),
   thinking: _("About to answer"),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import redis
 from flask import current_app
 
+from web.arena.placing import Placer
 from web.db import Database
 from web.queue import Queue
 from web.settings import WebSettings
@@ -25,6 +26,7 @@ class Arena:
     db: Database
     redis: Any
     queue: Queue
+    placer: Placer = field(default_factory=Placer)
 
 
 def build_arena(settings: WebSettings, queue: Queue) -> Arena:

@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 
 from web import counts
 from worker.contract import residency
-from worker.contract.jobs import QUEUE_BATTLES, QUEUE_RECORDS
+from worker.contract.jobs import QUEUE_BATTLES, QUEUE_RECORDS, queue_of
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -115,7 +115,8 @@ class _Sums(Collector):
         try:
             reports = residency.read(self._redis)
             ended = counts.read(self._redis)
-            queues = {name: int(self._redis.llen(name)) for name in (QUEUE_BATTLES, QUEUE_RECORDS)}
+            queues = {QUEUE_BATTLES: self._waiting(None, *residency.with_queues(self._redis))}
+            queues[QUEUE_RECORDS] = int(self._redis.llen(QUEUE_RECORDS))
         except RedisError:
             yield GaugeMetricFamily("arena_redis_up", "Whether Redis answers", value=0)
             return
@@ -131,6 +132,13 @@ class _Sums(Collector):
         for state in STATES:
             turns.add_metric([state], ended.get(f"turns_{state}", 0))
         yield turns
+
+    def _waiting(self, *workers: str | None) -> int:
+        """Jobs in the queues of these workers and in the one that all read."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            for worker in workers:
+                pipe.llen(queue_of(worker))
+            return sum(pipe.execute())
 
 
 def _by(name: str, what: str, label: str, values: dict[str, int]) -> GaugeMetricFamily:

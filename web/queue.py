@@ -75,25 +75,25 @@ class Queue:
 
     celery: Any
 
-    def run_battle(self, job: BattleJob) -> None:
-        """To the GPU worker; what becomes of it comes back to queue ``records``."""
+    def run_battle(self, job: BattleJob, to: str | None = None) -> None:
+        """To one worker, or to whoever takes it first; what becomes of it comes back to queue ``records``."""
         self.celery.send_task(
             jobs.RUN_BATTLE,
             args=(jobs.encode_job(job),),
             task_id=job.task,
-            queue=jobs.QUEUE_BATTLES,
+            queue=jobs.queue_of(to),
             link=self._records(jobs.RECORDS_FINISHED, "result"),
             link_error=self._records(jobs.RECORDS_FAILED, "task id"),
             **private("battle job"),
         )
 
-    def run_chat(self, job: ChatJob) -> None:
-        """To the GPU worker too; what becomes of it is told on the chat's log and comes back to nobody else."""
+    def run_chat(self, job: ChatJob, to: str | None = None) -> None:
+        """To workers too; what becomes of it is told on the chat's log and comes back to nobody else."""
         self.celery.send_task(
             jobs.RUN_CHAT,
             args=(jobs.encode_chat(job),),
             task_id=job.id,
-            queue=jobs.QUEUE_BATTLES,
+            queue=jobs.queue_of(to),
             **private("chat job"),
         )
 

@@ -14,7 +14,7 @@ from celery.worker import components
 
 from worker.contract import delivery, structs
 from worker.contract.brokers import broker_url
-from worker.contract.jobs import QUEUE_BATTLES, QUEUE_RECORDS, private
+from worker.contract.jobs import QUEUE_BATTLES, QUEUE_RECORDS, private, queue_of
 from worker.errors import SettingsError
 from worker.settings import WorkerSettings
 from worker.watched import connect
@@ -67,6 +67,8 @@ class RuntimeStep(bootsteps.StartStopStep):  # type: ignore[misc]
         super().__init__(worker, **kwargs)
         worker.arena = None
         self._metrics: Server | None = None
+        if QUEUE_BATTLES in app.amqp.queues.consume_from:  # as told by -Q
+            app.amqp.queues.select_add(app.amqp.queues.new_missing(queue_of(worker.hostname)))
 
     def start(self, worker: Any) -> None:
         from worker.control.served import Served

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from worker.answering import together
 from worker.contract.residency import Residency, pair_key
+from worker.pool import line
 from worker.pool.outlook import outlook, outlook_alone
 from worker.pool.pool import Pool
 from worker.pool.states import EngineState
 
+ALL_PAIRS = 24
+"""Of so many contenders every pair's outlook is told; of more only of those in memory, or that somebody waits for."""
 _COMING = (EngineState.STARTING, EngineState.LOADING, EngineState.WAKING, EngineState.VERIFYING)
 
 
@@ -18,14 +23,16 @@ def generating(pool: Pool) -> int:
     return len({together(job) for job in pool.leased})
 
 
-def report_of(pool: Pool, worker: str, accepting: bool) -> Residency:
-    """To be called on the pool's loop."""
+def report_of(pool: Pool, worker: str, accepting: bool, asked: Mapping[str, float] = MappingProxyType({})) -> Residency:
+    """To be called on the pool's loop. ``asked``: jobs a minute, by what they needed."""
     now = pool.clock()
     catalog = pool.slots.catalog
     state = pool.state()
     here = {m: e for m in catalog.ids if (e := state.engines.get(catalog.engine_of(m))) is not None}
     queue = pool.queue()
-    ahead = outlook(state, queue, pool.ledgers, now, pool.rules, here, catalog.engine_of)
+    wanted = {m for w in queue for m in w.models}
+    told = [m for m, e in here.items() if len(here) <= ALL_PAIRS or e.resident or e.model in wanted]
+    ahead = outlook(state, queue, pool.ledgers, now, pool.rules, told, catalog.engine_of)
 
     def having(*states: EngineState) -> tuple[str, ...]:
         return tuple(sorted(m for m, e in here.items() if e.state in states))
@@ -52,4 +59,8 @@ def report_of(pool: Pool, worker: str, accepting: bool) -> Residency:
         eta={pair_key(*pair): s for pair, s in ahead.eta.items()},
         refuses={pair_key(*pair): s for pair, s in ahead.refuses.items()},
         refuses_alone=outlook_alone(state, queue, now, pool.rules, here, catalog.engine_of),
+        bring_s={m: e.bring_s for m, e in here.items() if e.bring_s > 0},
+        line_s=sum(line.expected_s(state, g.models) for g in line.groups(queue)),
+        each_s=state.typical_s / max(min((e.seats for e in here.values()), default=1), 1),
+        asked=dict(asked),
     )

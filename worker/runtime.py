@@ -24,13 +24,17 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from worker.answering import together
 from worker.audit import Audit
 from worker.battle import Battle
 from worker.chat import Chat
 from worker.contract import channel, holding, residency
 from worker.contract.catalog import Catalog
-from worker.contract.jobs import RECORDS_STARTED, BattleJob, BattleResult, ChatJob
+from worker.contract.jobs import RECORDS_STARTED, BattleJob, BattleResult, ChatJob, models_of
+from worker.contract.placement import job_key
+from worker.demand import Demand
 from worker.drain import Drain
+from worker.elsewhere import Elsewhere
 from worker.engines import EngineFactory
 from worker.errors import AdminError
 from worker.models.fitting import Fit
@@ -49,6 +53,8 @@ REPORT_S = 2.0
 REPORT_PAUSE_S = 0.1
 """Changes closer together than this share a report: reckoning every pair's outlook takes the streams' time."""
 TELL_AFTER_S = 0.5
+HAND_BACK_S = 3.0
+"""What still runs when the worker stops has this long to find another one."""
 ON_LOOP_LIMIT_S = 3.0
 """Celery's main loop waits this long at most for a command's quick work."""
 Send = Callable[[str, tuple[Any, ...]], None]
@@ -100,6 +106,8 @@ class Runtime:
         self._leaving = False
         self._preloaded = False
         self.pool: Pool
+        self._demand: Demand
+        self._elsewhere: Elsewhere
         self.drain: Drain
         self.audit: Audit
         self._redis: Any
@@ -139,7 +147,9 @@ class Runtime:
             on_change=self._changed.set,
         )
         self.audit = Audit(self._redis, self._loop)
-        self.drain = Drain(self.pool.operations, lambda: len(self.running), self._changed.set)
+        self._demand = Demand(self.pool.clock)
+        self._elsewhere = Elsewhere(self.name, self._redis)
+        self.drain = Drain(self.pool.operations, lambda: len(self.running), self._drain_changed)
         self.pool.start(first_to_load(self.fit) if s.preload is None else s.preload)
         work = (self._report_always(), self._watch_cancels(), self.audit.write_always())
         self._tasks = [asyncio.create_task(w) for w in work]
@@ -176,6 +186,11 @@ class Runtime:
 
     async def _stop(self) -> None:
         self._hand_back_all()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(HAND_BACK_S):
+                while self.running:
+                    self._changed.clear()
+                    await self._changed.wait()
         await self.audit.written()
         await _end([*self._tasks, *self._telling])
         await self.pool.close()
@@ -256,8 +271,11 @@ class Runtime:
         error: BaseException | None = None
         try:
             if self._leaving or self.drain.on:
-                raise HandedBack
-            result = await work.run()
+                raise HandedBack(await self._elsewhere.for_job(running.job))
+            if not self._knows(running.job) and (to := await self._elsewhere.for_job(running.job)) is not None:
+                raise HandedBack(to)
+            self._demand.note(job_key(models_of(running.job)))
+            result = await self._run_here(work, running.job)
         except BaseException as raised:  # noqa: BLE001 (handed to the thread that waits)
             error = raised
         with self._lock:
@@ -268,6 +286,29 @@ class Runtime:
             running.done.set_exception(error)
         else:
             running.done.set_result(result)
+
+    async def _run_here(self, work: Battle | Chat, job: BattleJob | ChatJob) -> BattleResult | None:
+        try:
+            return await work.run()
+        except HandedBack:
+            raise HandedBack(await self._elsewhere.for_job(job)) from None
+
+    def _knows(self, job: BattleJob | ChatJob) -> bool:
+        return all(self.pool.slots.of(m) is not None for m in models_of(job))
+
+    def _drain_changed(self) -> None:
+        self._changed.set()
+        if self.drain.on:
+            handing = asyncio.ensure_future(self._hand_over())
+            self._telling.add(handing)
+            handing.add_done_callback(self._telling.discard)
+
+    async def _hand_over(self) -> None:
+        """What waits here for engines goes to workers that take it; what nobody else takes is served here."""
+        in_line = {together(w.job) for w in self.pool.queue()} - {together(job) for job in self.pool.leased}
+        for running in list(self.running.values()):
+            if running.job.task in in_line and await self._elsewhere.for_job(running.job) is not None:
+                running.stop.ask("shutdown")
 
     def _tell_records(self, task: str, *args: Any) -> None:
         """A little later: a battle's first token is worth more. One that is lost is made up for by the result."""
@@ -327,7 +368,7 @@ class Runtime:
             self._changed.clear()
             try:
                 await holding.report(self._redis, self.name, list(self.running))
-                report = report_of(self.pool, self.name, self.accepting)
+                report = report_of(self.pool, self.name, self.accepting, self._demand.rates())
                 await residency.report(self._redis, report)
             except (RedisConnectionError, RedisTimeoutError):
                 log.warning("cannot report to Redis; trying again")

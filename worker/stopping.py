@@ -15,7 +15,12 @@ StopReason = CancelledBy | Literal["deadline", "shutdown"]
 
 
 class HandedBack(Exception):  # noqa: N818
-    """The worker is shutting down: this job belongs back in the queue."""
+    """This worker will not serve the job: it goes to another one's queue, or back to where everybody looks."""
+
+    def __init__(self, to: str | None = None) -> None:
+        super().__init__("handed back")
+        self.to = to
+        """The worker that is to have it."""
 
 
 @dataclass(slots=True)

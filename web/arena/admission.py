@@ -8,6 +8,7 @@ says, and the probability stored with each battle, by which the ranking corrects
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import combinations
 
 from web.errors import Busy, NoWorker
 from worker.contract.residency import Residency, pair_key
@@ -32,6 +33,16 @@ def admit(reports: Sequence[Residency], catalog_ids: Sequence[str]) -> list[str]
     if len(eligible) < 2:
         raise NoWorker("Fewer than two models can answer right now.", retry_after_s=_RETRY_S)
     return eligible
+
+
+def apart(reports: Sequence[Residency], models: Sequence[str]) -> frozenset[str]:
+    """Keys of those pairs of ``models`` that no worker can answer both sides of: each is some worker's own."""
+    sets = {frozenset(m for m in models if _can_run(r, m)) for r in reports if r.accepting}
+    if any(len(have) == len(models) for have in sets):
+        return frozenset()
+    return frozenset(
+        pair_key(one, other) for one, other in combinations(models, 2) if not any({one, other} <= have for have in sets)
+    )
 
 
 def admit_pair(reports: Sequence[Residency], one: str, other: str) -> None:

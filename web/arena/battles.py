@@ -92,14 +92,14 @@ def begin(
 
     arena.db.write(store)
     count(arena, drawn)
-    line_up(arena, asked)
+    line_up(arena, asked, reports)
     return Begun(asked.battle_id)
 
 
-def line_up(arena: Arena, asked: Asked) -> None:
+def line_up(arena: Arena, asked: Asked, reports: Sequence[Residency]) -> None:
     """Queue what is stored; what cannot be queued now, the reconciler queues later."""
     try:
-        put_in_line(arena, asked)
+        put_in_line(arena, asked, reports)
     except (RedisError, QueueError) as error:
         log.error("battle %s is not in line yet: %s", asked.battle_id, type(error).__name__)
 

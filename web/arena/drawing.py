@@ -19,6 +19,7 @@ from sqlalchemy import Select, bindparam, select
 from sqlalchemy.orm import Session
 
 from web.arena import pairs
+from web.arena.admission import apart
 from web.arena.sampling import Active, Draw, PairVotes, Policy, ResidencyAware, Situation, Uniform, Weighted, ledger
 from web.arena.sampling.distribution import in_order
 from web.arena.sampling.failing import fit, resting
@@ -89,7 +90,10 @@ def draw_pair(
         known.rounds,
         seen,
     )
-    return Drawn(policy.distribution(situation).draw(dice, policy.version), policy, situation)
+    if out := apart(reports, situation.models):
+        situation = replace(situation, apart=out)
+    drawn = situation.meeting(policy.distribution(situation))
+    return Drawn(drawn.draw(dice, policy.version), policy, situation)
 
 
 def count(arena: Arena, drawn: Drawn, instead_of: tuple[str, str] | None = None) -> None:

@@ -7,6 +7,7 @@ that has the first one joins both; and it keeps the turn's first deadline, so th
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
@@ -21,7 +22,17 @@ from web.models import Answer, Battle, Turn
 from web.settings import WebSettings
 from worker.contract import channel
 from worker.contract.events import SIDES, Side, StoredEvent, TurnRetried, TurnStarted
-from worker.contract.jobs import BattleJob, Message, Sampling, SideJob, SideJobs, SideResult, task_id
+from worker.contract.jobs import (
+    BattleJob,
+    Message,
+    Sampling,
+    SideJob,
+    SideJobs,
+    SideResult,
+    models_of,
+    task_id,
+)
+from worker.contract.residency import Residency
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +105,11 @@ def read_asked(session: Session, battle_id: str, live: Said = MappingProxyType({
     )
 
 
-def put_in_line(arena: Arena, asked: Asked) -> None:
-    """Raises RedisError or QueueError; then the turn may or may not be in line."""
+def put_in_line(arena: Arena, asked: Asked, reports: Sequence[Residency] = ()) -> None:
+    """Where the ``reports`` say it starts soonest. Raises RedisError or QueueError; then it may be in line or not."""
+    job = _job(arena.settings, asked)
     channel.publish(arena.redis, asked.battle_id, [asked.beginning])
-    arena.queue.run_battle(_job(arena.settings, asked))
+    arena.queue.run_battle(job, arena.placer.place(reports, models_of(job)))
 
 
 def _job(settings: WebSettings, asked: Asked) -> BattleJob:

@@ -10,6 +10,7 @@ an earlier one ended well) the battle can be voted as it was before it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
@@ -39,6 +40,7 @@ from web.settings import WebSettings
 from worker.contract import channel, residency
 from worker.contract.events import SIDES, Side
 from worker.contract.jobs import ended_well
+from worker.contract.residency import Residency
 
 Also = Callable[[Session, str], None]
 """Run with the battle's id in the transaction that puts a turn in line; what it raises undoes both."""
@@ -54,7 +56,7 @@ def ask(arena: Arena, owner: str | None, battle_id: str, prompt: str, *, also: A
     """
     check_prompt(prompt, arena.settings.prompt_max_chars)
     screen(arena.settings, prompt)
-    return _put(arena, owner, battle_id, lambda *known: _next_turn(*known, prompt), also)
+    return _put(arena, owner, battle_id, partial(_next_turn, prompt=prompt), also)
 
 
 def retry(
@@ -65,12 +67,12 @@ def retry(
     A side that did not fail is never tried alone: how long it takes would tell which model it is. Raises UnknownBattle,
     TurnRunning, ConversationOver, NotRetryable, RetryLimit, TextsGone, and the errors of admission.
     """
-    return _put(arena, owner, battle_id, lambda *known: _again(*known, side), also)
+    return _put(arena, owner, battle_id, partial(_again, side=side), also)
 
 
 def _put(arena: Arena, owner: str | None, battle_id: str, change: _Change, also: Also | None) -> Begun:
     """Make the change and put what it asks for in line."""
-    attempts = _admitted(arena, owner, battle_id)
+    reports, attempts = _admitted(arena, owner, battle_id)
     live = said_live(arena.redis, arena.settings, battle_id)
 
     def store(session: Session) -> Asked:
@@ -80,15 +82,16 @@ def _put(arena: Arena, owner: str | None, battle_id: str, change: _Change, also:
         return asked
 
     asked = arena.db.write(store)
-    line_up(arena, asked)
+    line_up(arena, asked, reports)
     return Begun(battle_id, turn=asked.turn, retry=asked.retry)
 
 
-def _admitted(arena: Arena, owner: str | None, battle_id: str) -> int:
-    """Whether somebody takes this pair now; how many attempts its log knows of."""
+def _admitted(arena: Arena, owner: str | None, battle_id: str) -> tuple[list[Residency], int]:
+    """Whether somebody takes this pair now, as the workers report; how many attempts its log knows of."""
     battle = arena.db.read(lambda s: _open(owned(s, battle_id, owner)))
-    admit_pair(residency.read(arena.redis), battle.model_a, battle.model_b)
-    return channel.newest_attempt(arena.redis, battle_id)
+    reports = residency.read(arena.redis)
+    admit_pair(reports, battle.model_a, battle.model_b)
+    return reports, channel.newest_attempt(arena.redis, battle_id)
 
 
 def _open(battle: Battle) -> Battle:

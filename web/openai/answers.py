@@ -70,8 +70,9 @@ class Answers:
         return self._whole(kept.text, kept.done)
 
     def _made(self) -> Response:
-        admit_alone(residency.read(self._arena.redis), self._job.side.model)
-        call = self._calls.open(self._job, hung_up(self._sock), self._sock)
+        reports = residency.read(self._arena.redis)
+        admit_alone(reports, self._job.side.model)
+        call = self._calls.open(self._job, hung_up(self._sock), self._sock, reports)
         try:
             if not self._job.stream:
                 return self._complete(call)

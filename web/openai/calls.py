@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from redis.exceptions import RedisError
@@ -21,10 +21,11 @@ from web.context import Arena
 from web.live.hub import Announced, Hub
 from web.live.reactor import Reactor
 from web.records import broker
-from worker.contract import channel, chats, holding
+from worker.contract import channel, chats, holding, residency
 from worker.contract.chats import ENDINGS, ChatDelta, ChatEvent, ChatFailed
 from worker.contract.events import Failure
-from worker.contract.jobs import QUEUE_BATTLES, ChatJob
+from worker.contract.jobs import ChatJob, models_of
+from worker.contract.residency import Residency
 
 log = logging.getLogger(__name__)
 
@@ -62,19 +63,26 @@ class Calls:
         self.hub = Hub(arena.settings.redis_url, chats.channel_key)
         reactor.every_second(self._tick)
 
-    def open(self, job: ChatJob, gone: Callable[[], bool], sock: Any = None) -> Call:
-        """Put ``job`` in line and listen. ``gone``: whether its caller has hung up. Raises RedisError, QueueError."""
+    def open(self, job: ChatJob, gone: Callable[[], bool], sock: Any = None, reports: Sequence[Residency] = ()) -> Call:
+        """Put ``job`` in line where the ``reports`` say it starts soonest, and listen. Raises RedisError, QueueError.
+
+        ``gone``: whether its caller has hung up.
+        """
         self._reactor.start()
         call = Call(self._arena, self, job, gone, sock)
         with self._lock:
             self._open.add(call)
         try:
             self.hub.follow(job.id, call)
-            self._arena.queue.run_chat(job)
+            self.send(job, reports)
         except BaseException:
             call.close()
             raise
         return call
+
+    def send(self, job: ChatJob, reports: Sequence[Residency]) -> None:
+        """To a worker; once more, if it was lost. Raises QueueError."""
+        self._arena.queue.run_chat(job, self._arena.placer.place(reports, models_of(job)))
 
     def leave(self, call: Call) -> None:
         """It needs nothing any more."""
@@ -87,7 +95,7 @@ class Calls:
         with self._looking:
             if time.monotonic() - self._seen_at >= LOOK_S:
                 redis = self._arena.redis
-                self._seen = broker.waiting(redis, QUEUE_BATTLES) | holding.read(redis)  # in the order a job moves
+                self._seen = broker.in_line(redis) | holding.read(redis)  # in the order a job moves
                 self._seen_at = time.monotonic()
             return chat in self._seen
 
@@ -236,5 +244,5 @@ class Call:
         self._behind = True
         self._young_until = self._clock() + YOUNG_S
         broker.forget(self._arena.redis, {self.job.id})
-        self._arena.queue.run_chat(self.job)
+        self._calls.send(self.job, residency.read(self._arena.redis))
         return []

@@ -4,7 +4,7 @@ kombu keeps a message that was handed out in a hash until it is acknowledged, an
 others only after the visibility timeout. We learn of a death within seconds and act on it ourselves.
 
 ======================  =========================================================================================
-``<queue>``                  list of messages waiting; further lists for priorities, ``<queue>\\x06\\x16<priority>``
+``<queue>``                  list of messages waiting, newest first; further ones, ``<queue>\\x06\\x16<priority>``
 ``unacked``                  hash ``tag -> [message, exchange, routing key]`` of messages handed out
 ``unacked_index``            sorted set ``tag -> when``
 ======================  =========================================================================================
@@ -12,11 +12,22 @@ others only after the visibility timeout. We learn of a death within seconds and
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Collection
 from typing import Any
 
 import msgspec
 
+from worker.contract import residency
+from worker.contract.jobs import queue_of
+
+# KEYS: from, to. ARGV: the message, and as it is to be. Workers take from the right.
+_MOVE = """
+if redis.call('LREM', KEYS[1], 1, ARGV[1]) == 0 then return 0 end
+redis.call('LPUSH', KEYS[2], ARGV[2])
+return 1
+"""
 _PRIORITIES = ("", "\x06\x163", "\x06\x166", "\x06\x169")
 UNACKED = "unacked"
 """The key of the queue ``battles``; that of ``records`` has its own name (see ``web.queue``)."""
@@ -30,12 +41,45 @@ class _Message(msgspec.Struct, frozen=True):
     headers: _Headers = _Headers()
 
 
-def waiting(redis: Any, queue: str) -> set[str]:
-    """Ids of the tasks that wait in ``queue``, whatever their priority."""
+def in_line(redis: Any) -> set[str]:
+    """Ids of the jobs that wait for workers: in the queue that all read, and in those of workers alive now."""
+    return waiting(redis, *(queue_of(worker) for worker in (None, *residency.workers(redis))))
+
+
+def waiting(redis: Any, *queues: str) -> set[str]:
+    """Ids of the tasks that wait in ``queues``, whatever their priority."""
+    with redis.pipeline(transaction=True) as pipe:
+        for queue in queues:
+            for suffix in _PRIORITIES:
+                pipe.lrange(queue + suffix, 0, -1)
+        return {_task_id(raw) for messages in pipe.execute() for raw in messages}
+
+
+def messages(redis: Any, queue: str) -> list[tuple[str, bytes]]:
+    """What waits in ``queue``, oldest first: each message with the list it is in."""
     with redis.pipeline(transaction=True) as pipe:
         for suffix in _PRIORITIES:
             pipe.lrange(queue + suffix, 0, -1)
-        return {_task_id(raw) for messages in pipe.execute() for raw in messages}
+        found = pipe.execute()
+    return [(queue + s, raw) for s, raws in zip(_PRIORITIES, found, strict=True) for raw in reversed(raws)]
+
+
+def body(message: bytes) -> Any:
+    """A message's first argument. Raises ValueError for a message of another form."""
+    try:
+        told = msgspec.json.decode(base64.b64decode(msgspec.json.decode(message)["body"]))
+        return told[0][0]
+    except (LookupError, TypeError, binascii.Error, msgspec.DecodeError) as error:
+        raise ValueError(type(error).__name__) from None
+
+
+def move(redis: Any, found: tuple[str, bytes], queue: str) -> bool:
+    """Put a waiting message at the end of another ``queue``; False when somebody has taken it meanwhile."""
+    where, message = found
+    told = msgspec.json.decode(message)
+    told["properties"]["delivery_info"]["routing_key"] = queue  # where it goes when it is given back
+    moved = msgspec.json.encode(told)
+    return bool(redis.register_script(_MOVE)(keys=[where, queue], args=[message, moved]))
 
 
 def forget(redis: Any, tasks: Collection[str], unacked: str = UNACKED) -> int:

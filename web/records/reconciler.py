@@ -28,10 +28,10 @@ from web.arena.transcript import said_live
 from web.context import Arena
 from web.models import Battle, Turn, now
 from web.queue import QueueError
-from web.records import broker
+from web.records import broker, stranded
 from web.records.service import Records
-from worker.contract import channel, holding
-from worker.contract.jobs import QUEUE_BATTLES, BattleResult, read_result, task_id
+from worker.contract import channel, holding, residency
+from worker.contract.jobs import BattleResult, read_result, task_id
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +79,7 @@ class Reconciler:
         if not self._leading():
             self._missing = {}
             return 0
+        stranded.move(self._arena)
         missing = self._nowhere()
         at = self._clock()
         self._missing = {task: self._missing.get(task, at) for task in missing}
@@ -98,7 +99,7 @@ class Reconciler:
         """Battles in nobody's hands and in no list. Read in the order in which a job moves, so none slips between."""
         found = {u.task: u for u in self._arena.db.read(_unfinished)}
         if found:
-            for task in broker.waiting(self._arena.redis, QUEUE_BATTLES):
+            for task in broker.in_line(self._arena.redis):
                 found.pop(task, None)
         if found:
             for task in holding.read(self._arena.redis):
@@ -141,7 +142,7 @@ class Reconciler:
             return  # asked for again since it was missed
         log.warning("the job of battle %s was lost; it is put in line again", lost.battle)
         broker.forget(self._arena.redis, {lost.task})
-        put_in_line(self._arena, asked)
+        put_in_line(self._arena, asked, residency.read(self._arena.redis))
 
 
 def _unfinished(session: Session) -> list[_Unfinished]:

@@ -81,7 +81,7 @@ def redrawn(arena: Arena, result: BattleResult) -> bool:
         return False
     log.warning("battle %s could not begin; it is given another pair", result.battle_id)
     drawing.count(arena, drawn, instead_of=failed)
-    line_up(arena, asked)
+    line_up(arena, asked, drawn.situation.reports if drawn.situation is not None else ())
     return True
 
 

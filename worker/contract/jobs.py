@@ -13,6 +13,7 @@ import msgspec
 from worker.contract.events import CancelledBy, Failure, FinishReason
 
 QUEUE_BATTLES = "battles"
+"""Read by every worker; each also reads one of its own, see :func:`queue_of`."""
 QUEUE_RECORDS = "records"
 RUN_BATTLE = "worker.run_battle"
 RUN_CHAT = "worker.run_chat"
@@ -158,6 +159,18 @@ def votable(result: BattleResult) -> bool:
 def ended_well(finish_reason: str, text: str) -> bool:
     """Whether a side's answer can be judged."""
     return bool(text.strip()) and finish_reason in ("stop", "length")
+
+
+def queue_of(worker: str | None) -> str:
+    """The queue that only this worker reads; the common one for None."""
+    return f"{QUEUE_BATTLES}.{worker}" if worker else QUEUE_BATTLES
+
+
+def models_of(job: BattleJob | ChatJob) -> tuple[str, ...]:
+    """The models that must be on one worker to serve the job, without repeats."""
+    if isinstance(job, ChatJob):
+        return (job.side.model,)
+    return tuple(dict.fromkeys((job.sides.a.model, job.sides.b.model)))
 
 
 def task_id(battle_id: str, turn: int, retry: int = 0) -> str:

@@ -190,7 +190,7 @@ def test_a_battle_that_cannot_be_put_in_line_yet_stays_queued_for_the_reconciler
 ) -> None:
     from web.queue import Queue, QueueError
 
-    def unreachable(self: Queue, job: object) -> None:
+    def unreachable(self: Queue, job: object, to: object) -> None:
         raise QueueError("no broker")
 
     monkeypatch.setattr(Queue, "run_battle", unreachable)

@@ -50,7 +50,7 @@ class ResidencyAware:
         return versioned("residency", 1, {"base": self.base.version, "floor": self.floor, "stay": self.stay})
 
     def distribution(self, now: Situation) -> PairDistribution:
-        base = self.base.distribution(now)
+        base = now.meeting(self.base.distribution(now))
         left = self._left(now, base)
         favoured = _favoured(now, left)
         if now.seen and any(w > 0 and k in now.seen for k, w in zip(now.keys, favoured, strict=True)):
@@ -61,12 +61,12 @@ class ResidencyAware:
 
     def is_over(self, now: Situation) -> bool:
         """Whether every pair has had its quota: the next round begins with nothing drawn and another name."""
-        quota = self._quota(now, self.base.distribution(now))
+        quota = self._quota(now, now.meeting(self.base.distribution(now)))
         return self.stay > 0 and max(_less(quota, now.per_pair(now.drawn))) < _LEAST
 
     def _quota(self, now: Situation, base: PairDistribution) -> list[float]:
         stay = min(self.stay, _FIRST * 2.0 ** min(now.rounds, 60))
-        return [max(stay * len(base.p) * p, 1.0) for p in base.p]
+        return [max(stay * len(base.p) * p, 1.0) if p > 0 else 0.0 for p in base.p]
 
     def _left(self, now: Situation, base: PairDistribution) -> list[float]:
         """Battles each pair still has in this round. If all have had theirs, nobody has begun the next round yet."""

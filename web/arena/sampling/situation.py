@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from web.arena.sampling.distribution import Floats, ends, in_order
+from web.arena.sampling.distribution import Floats, PairDistribution, TooFewModels, ends, in_order
 from worker.contract.residency import Residency, pair_key
 
 
@@ -41,6 +41,8 @@ class Situation:
     """How many rounds are over."""
     seen: frozenset[str] = frozenset()
     """Pairs the asker has lately had."""
+    apart: frozenset[str] = frozenset()
+    """Pairs that no worker can answer both sides of: they do not meet."""
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -58,6 +60,15 @@ class Situation:
             sums[i] += value
             sums[j] += value
         return sums
+
+    def meeting(self, drawn: PairDistribution) -> PairDistribution:
+        """``drawn``, given that it is none of those that are apart. Raises TooFewModels when all are."""
+        if not self.apart:
+            return drawn
+        weight = [0.0 if k in self.apart else p for k, p in zip(self.keys, drawn.p, strict=True)]
+        if not any(weight):
+            raise TooFewModels("no worker can answer for two of them")
+        return PairDistribution.of(self.models, weight)
 
     @property
     def ends(self) -> tuple[tuple[int, int], ...]:

@@ -30,6 +30,8 @@ def _private():
 
 
 bind += _private()
+if os.environ.get("LISTEN_FDS") and os.environ.get("LISTEN_PID") == str(os.getpid()):
+    bind = []  # systemd listens for us, so that nobody is refused while we are started anew
 worker_class = "web.gunicorn_worker.Worker"  # gevent, and no patience with those who are slow on purpose
 workers = int(os.environ.get("ARENA_WEB_WORKERS", "1"))
 worker_connections = int(os.environ.get("ARENA_MAX_SOCKETS", "10000")) + 1000

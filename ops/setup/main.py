@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 
+from ops.install.command import install
 from ops.setup.console import Progress, SetupError, show
 from ops.setup.processes import Interrupts
 from ops.setup.testing import run_tests
 from ops.setup.up import down, up
 
 COMMANDS = {"up": up, "down": down, "test": run_tests}
+PRODUCTION = "--production"
 
 
 def main(argv: list[str]) -> int:
@@ -17,6 +19,9 @@ def main(argv: list[str]) -> int:
     command, rest = argv[0], argv[1:]
     try:
         with Interrupts():
+            if command == "up" and PRODUCTION in rest:
+                rest.remove(PRODUCTION)
+                return install(rest)
             return COMMANDS[command](rest)
     except SetupError as error:
         show(error)

@@ -21,6 +21,7 @@ from ops.setup.programs import configuration, programs
 EPILOG = """\
 The first run downloads several GB and takes minutes; later ones only start the programs.
 A running arena does not notice changed code: ./ops/down, then ./ops/up.
+For the public, on a machine of its own: ./ops/up --production --help.
 Settings are environment variables (ARENA_...), listed in README.md; logs are in DIR/logs.
 """
 

@@ -1,0 +1,101 @@
+"""The code: each release in a folder of its own, one link that says which runs, and their common environment."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from ops.install.host import WORKER, Host, told
+from ops.setup.catalog_kind import has_nvidia_gpu, read_kind
+from ops.setup.console import SetupError
+from ops.setup.layout import ROOT
+
+PARTS = ("web", "worker", "migrations", "ops", "pyproject.toml", "README.md", "LICENSE")
+LEFT_OUT = {"__pycache__", "node_modules", ".git", ".venv", "bench"}
+KEPT = 3
+"""Releases that stay, the running one included: to go back is to point the link at an older one."""
+
+
+def release(host: Host) -> None:
+    """Copy this checkout to a folder named after its content, and point the link at it."""
+    files = sorted(_files())
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(str(file.relative_to(ROOT)).encode() + b"\0" + file.read_bytes() + b"\0")
+    place = host.opt / "releases" / digest.hexdigest()[:12]
+    if not place.exists():
+        draft = place.with_name(f".{place.name}.{os.getpid()}")
+        for file in files:
+            target = draft / file.relative_to(ROOT)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, target)
+            target.chmod(0o755 if os.access(file, os.X_OK) else 0o644)
+        for folder, _, _ in os.walk(draft):
+            Path(folder).chmod(0o755)
+        draft.rename(place)
+    fresh = not host.current.exists() or host.current.resolve() != place.resolve()
+    if fresh:
+        link = host.current.with_name(f".current.{os.getpid()}")
+        link.symlink_to(Path("releases") / place.name)
+        link.replace(host.current)
+        host.changed.add(host.current)
+    os.utime(place)
+    _forget_old(host, place)
+    told(f"release {place.name}, {len(files)} files", fresh)
+
+
+def _files() -> list[Path]:
+    found = []
+    for part in PARTS:
+        top = ROOT / part
+        if top.is_file():
+            found.append(top)
+        for folder, folders, names in os.walk(top):
+            folders[:] = [f for f in folders if f not in LEFT_OUT]
+            found += [Path(folder, name) for name in names if (Path(folder, name)).is_file()]
+    return found
+
+
+def _forget_old(host: Host, running: Path) -> None:
+    releases = sorted((host.opt / "releases").iterdir(), key=lambda p: p.stat().st_mtime, reverse=True)
+    for old in [r for r in releases if r != running][KEPT - 1 :]:
+        shutil.rmtree(old)
+
+
+def environment(host: Host) -> None:
+    """The locks' packages, and the pages; both as the new release asks for them."""
+    gpu = has_nvidia_gpu()
+    kind = read_kind(host.options.catalog, host.models)
+    variants = ["base", *([("gpu" if gpu else "cpu")] if kind.needs_vllm else [])]
+    if host.options.venv is None:
+        script = "import sys; from pathlib import Path; from ops.setup import venv; "
+        script += "venv.ensure(venv.Venv(Path(sys.argv[1])), sys.argv[2:])"
+        words: list[str | Path] = [sys.executable, "-c", script, host.venv, *variants]
+        host.command(words, "Installing packages", "Read what it says and run again", cwd=host.current.resolve())
+    elif not host.python.exists():
+        raise SetupError(f"There is no Python in {host.venv}", "Name a virtual environment: --venv DIR")
+    built = [host.python, "-m", "ops.assets"]
+    host.command(built, "Building the pages", "Correct what it says and run again", cwd=host.current.resolve())
+    told(f"packages in {host.venv} ({', '.join(variants)}), pages", False)
+
+
+def models(host: Host) -> None:
+    """Fetch what is not there yet, as the worker's user; what was begun goes on where it stopped."""
+    if not host.options.fetch:
+        told("models are not fetched (--no-fetch)", False)
+        return
+    words = [host.python, "-m", "worker.models", "fetch", "--catalog", host.catalog, "--models-dir", host.models]
+    secret = host.etc / "worker.local.env"
+    passed = dict(line.split("=", 1) for line in secret.read_text().splitlines() if line.startswith("HF_"))
+    fix = f"Run again to go on from here; a token for gated models goes into {secret}, as HF_TOKEN=..."
+    for line in host.as_user(WORKER, words, {**passed, **host_environment()}, "Fetching the models", fix).splitlines():
+        told(line, True)
+
+
+def host_environment() -> dict[str, str]:
+    """What of the caller's environment reaches downloads: proxies, and indexes and hubs nearer than the usual ones."""
+    names = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "HF_ENDPOINT", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")
+    return {name: os.environ[name] for name in names if name in os.environ}

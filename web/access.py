@@ -68,6 +68,12 @@ def current_key() -> Key | None:
     return key
 
 
+def current_key_id() -> str | None:
+    """The id of the asker's key, if a key asks. Raises BadKey."""
+    key = current_key()
+    return None if key is None else key.id
+
+
 def has_scope(scope: str) -> bool:
     """Whether the asker's key has ``scope``. Raises BadKey."""
     key = current_key()

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import signal
 import socket as sockets
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,10 +16,11 @@ from typing import Any
 
 import pytest
 import redis
+import websocket
 
 from ops.client import Client
-from tests.processes import wait_for
-from tests.sockets import Web, told, web_process
+from tests.processes import ROOT, wait_for
+from tests.sockets import Web, close_code, receive, subscribe, told, web_process
 from tests.web import helpers
 from worker.contract import channel
 from worker.contract import events as ev
@@ -230,3 +234,45 @@ def test_a_deploy_says_when_to_come_back(redis_url: str, redis_client: redis.Red
             assert stream.next() is None
         assert web.process.wait(7) == 0
         assert "Traceback" not in web.process.text()
+
+
+def flask_keys(web: Web, *words: str) -> Any:
+    """As an operator does it."""
+    command = [sys.executable, "-m", "flask", "--app", "web", "keys", *words, "--json"]
+    env = {**os.environ, **web.process.env}
+    return json.loads(subprocess.run(command, env=env, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
+
+
+def test_what_was_opened_with_a_key_ends_with_it(web: Web, client: Client) -> None:
+    key = flask_keys(web, "create", "a program", "--scope", "battle")
+    bearer = {"Authorization": f"Bearer {key['key']}"}
+
+    def post(path: str, body: Any = None) -> Any:
+        line = http.client.HTTPConnection("127.0.0.1", web.port, timeout=20)
+        line.request("POST", path, json.dumps(body or {}), {"Content-Type": "application/json", **bearer})
+        answer = json.loads(line.getresponse().read())
+        line.close()
+        return answer
+
+    battle = post("/api/battles", {"prompt": "Why?"})["id"]
+    ticket = post(f"/api/battles/{battle}/ticket")["ticket"]
+    address = f"ws://127.0.0.1:{web.port}/ws"
+    heads = [f"Authorization: Bearer {key['key']}"]
+    own = websocket.create_connection(address, subprotocols=["arena.v1"], header=heads, timeout=20)
+    lent = websocket.create_connection(address, subprotocols=["arena.v1", f"ticket.{ticket}"], timeout=20)
+    other = Stream(web, client, client.start("Why not?"))
+    with Stream(web, client, battle) as stream, other:
+        assert stream.open(**bearer).status == 200
+        assert other.open().status == 200
+        assert (stream.next() or {})["type"] == "snapshot"
+        for socket in (own, lent):
+            subscribe(socket, battle)
+            receive(socket, "snapshot")
+        flask_keys(web, "revoke", key["id"])
+        assert stream.next() is None
+        for socket in (own, lent):
+            assert receive(socket, "error")["code"] == "session"
+            assert close_code(socket) == 4501
+            socket.shutdown()
+        assert stream.open(**bearer).status == 401
+        assert (other.next() or {})["type"] == "snapshot", "a session's streams are nobody else's matter"

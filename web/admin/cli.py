@@ -71,7 +71,7 @@ def revoke(key_id: str, as_json: bool) -> None:
     """Have a key open nothing from now on."""
     gone = _stored(lambda arena: arena.db.write(lambda s: store.revoke(s, key_id)))
     try:  # streams that are open with it end now, and not only at their next heartbeat
-        watch.tell(_arena().redis, watch.Changed("keys", gone.id))
+        watch.tell_revoked(_arena().redis, gone.id)
     except RedisError:
         click.echo("Redis does not answer: a stream that is open with this key ends within 15 s", err=True)
     click.echo(json.dumps(_plain(gone)) if as_json else f"key {gone.id} ({gone.name}) is revoked")

@@ -50,19 +50,18 @@ class OperatorStream(ServerSent):
         self._lock = threading.Lock()
         self._waiting: dict[tuple[str, str, str], bytes] = {}
         self._checked = clock()
-        self._over = False
 
     def __iter__(self) -> Iterator[bytes]:
         """Pieces of the body; ends when the server goes away or the key is revoked."""
         self._house.hub.follow(watch.OPERATORS, self)
         try:
             yield from self._hello()
-            while self._bye is None and not self._over:
+            while self._bye is None and not self._revoked:
                 otherwise = self._wait()
                 if self._clock() - self._checked >= HEARTBEAT_S:
-                    self._over = not self._valid()
+                    self._revoked = not self._valid()
                     self._checked = self._clock()
-                if not self._over:
+                if not self._revoked:
                     yield from self._piece(self._take() or otherwise)
             yield from self._farewell()
         finally:
@@ -81,7 +80,7 @@ class OperatorStream(ServerSent):
     def announced(self, told: Announced) -> None:
         kind = msgspec.json.decode(told.raw, type=_Kind)
         if kind.what == "keys" and kind.subject == self._key:
-            self._over = True
+            self.revoked()
         with self._lock:
             self._waiting[kind.type, kind.worker, kind.what] = b"data: %b\n\n" % told.raw
         self._bell.set()

@@ -8,6 +8,7 @@ from typing import Any, cast
 from apiflask import APIBlueprint
 from flask import Response, current_app, request
 
+from web.access import current_key_id
 from web.api.schemas import TicketOut
 from web.arena import views
 from web.context import arena
@@ -37,7 +38,8 @@ _ANSWERS: Any = {
 def follow(battle_id: str) -> Response:
     """A battle of yours as server-sent events, from `Last-Event-ID` on.
 
-    Ends after `battle.failed`, `battle.cancelled` or `battle.revealed`; a battle that waits for its vote stays open.
+    Ends after `battle.failed`, `battle.cancelled` or `battle.revealed`, and when the key it was asked with is revoked;
+    a battle that waits for its vote stays open.
     """
     context, owner = arena(), current_owner()
     if not from_our_pages(request, context.settings):
@@ -49,7 +51,7 @@ def follow(battle_id: str) -> Response:
         if (now.epoch, now.seq) == after and stream.is_over(now.view):
             return Response(status=204)
     house = cast(House, current_app.extensions["arena_live"])
-    visitor = Visitor(owner, client_address(request, context.settings))
+    visitor = Visitor(owner, client_address(request, context.settings), key=current_key_id())
     opened = stream.EventStream(house, visitor, battle_id, after, request.environ.get("gunicorn.socket"))
     house.enter(opened, visitor, stream=True)
     headers = {"X-Accel-Buffering": "no", "Cache-Control": "no-store, no-transform"}
@@ -81,5 +83,5 @@ def ticket(battle_id: str) -> dict[str, Any]:
     """
     context, owner = arena(), current_owner()
     battle = context.db.read(lambda s: views.owned(s, battle_id, owner))
-    issued = tickets.issue(context.redis, battle.owner, battle_id)
+    issued = tickets.issue(context.redis, battle.owner, battle_id, current_key_id())
     return {"ticket": issued, "expires_in_s": tickets.TTL_S, "ws": PATH}

@@ -12,6 +12,7 @@ from web.live.authority import ArenaAuthority
 from web.live.crew import Crew
 from web.live.hub import Hub
 from web.live.reactor import Reactor
+from web.live.revoked import Revoked
 from web.live.visitor import Caps, Visitor
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ class Guest(Protocol):
 
     def tick(self) -> None:
         """A second has passed."""
+
+    def revoked(self) -> None:
+        """The key it was opened with opens nothing any more."""
 
 
 class House:
@@ -54,6 +58,8 @@ class House:
         self.reactor = Reactor()
         self.reactor.every_second(self.hub.tick)
         self.reactor.every_second(self._tick_streams)
+        self.revoked = Revoked(self.hub, arena.db, self.crew)
+        self.reactor.every_second(self.revoked.tick)
         self.going = False
 
     def __len__(self) -> int:
@@ -80,6 +86,8 @@ class House:
             if stream:
                 self._streams.add(guest)
             self._counted(len(self._guests), len(self._streams))
+        if visitor.key is not None:
+            self.revoked.hold(visitor.key, guest)
         self.reactor.start()
 
     def see_out(self, guest: Guest) -> None:
@@ -98,6 +106,8 @@ class House:
             if not self._guests:
                 self._nobody.set()
         self._caps.leave(visitor)
+        if visitor.key is not None:
+            self.revoked.let_go(visitor.key, guest)
 
     def shutdown(self) -> None:
         """Tell everybody to come back elsewhere in a moment, spread out so that they do not come all at once."""

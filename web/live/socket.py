@@ -19,6 +19,7 @@ from flask import Flask, g, request
 from flask_sock import Sock
 from gevent import monkey
 
+from web.access import current_key_id
 from web.errors import ArenaError, CrossOrigin, TooManyConnections
 from web.live import tickets
 from web.live.connection import Connection
@@ -94,6 +95,9 @@ class SocketLine:
     def goodbye(self, reconnect_after_ms: int) -> None:
         self.connection.goodbye(reconnect_after_ms)
 
+    def revoked(self) -> None:
+        self.connection.refuse("session", "The key of this socket opens nothing any more.", CloseCode.SESSION)
+
     def ended(self) -> None:
         self.connection.release()
         self._house.leave(self, self._visitor)
@@ -136,7 +140,7 @@ def _visitor(arena: Arena) -> Visitor:
         return tickets.redeem(arena.redis, ticket, address)
     if not from_our_pages(request, arena.settings):
         raise CrossOrigin()
-    return Visitor(current_owner(), address)
+    return Visitor(current_owner(), address, key=current_key_id())
 
 
 def init_app(app: Flask, arena: Arena, house: House) -> None:

@@ -25,10 +25,16 @@ class ServerSent:
         self._bell = threading.Event()
         self._writing_since: float | None = None
         self._bye: int | None = None
+        self._revoked = False
 
     def goodbye(self, reconnect_after_ms: int) -> None:
         """The server is going away."""
         self._bye = reconnect_after_ms
+        self._bell.set()
+
+    def revoked(self) -> None:
+        """The key it was opened with opens nothing any more."""
+        self._revoked = True
         self._bell.set()
 
     def tick(self) -> None:

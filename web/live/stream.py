@@ -126,6 +126,8 @@ class EventStream(ServerSent):
             yield from self._hello()
             while self._bye is None and not (self._sink.over and not self._sink.pending):
                 otherwise = self._wait()
+                if self._revoked:
+                    return
                 if self._follower.is_behind and not self._sink.pending:
                     try:
                         self._follower.catch_up()

@@ -29,10 +29,14 @@ _FORM = re.compile(r"[A-Za-z0-9_-]{43}")
 class _Granted(msgspec.Struct, frozen=True):
     battle: str
     owner: str
+    key: str | None = None
 
 
-def issue(redis: Any, owner: str, battle: str) -> str:
-    """A new ticket; the caller has checked that the battle is the owner's. Raises TooManyTickets."""
+def issue(redis: Any, owner: str, battle: str, key: str | None = None) -> str:
+    """A new ticket; the caller has checked that the battle is the owner's. ``key``: the id of who asks, if a key does.
+
+    Raises TooManyTickets.
+    """
     ticket = secrets.token_urlsafe(32)
     counter = f"arena:tickets:{owner[:32]}"
     with redis.pipeline(transaction=True) as pipe:
@@ -41,7 +45,7 @@ def issue(redis: Any, owner: str, battle: str) -> str:
         fetched, _ = pipe.execute()
     if int(fetched) > MOST_AT_A_TIME:
         raise TooManyTickets(retry_after_s=TTL_S)
-    redis.set(_key(ticket), msgspec.json.encode(_Granted(battle, owner)), ex=TTL_S)
+    redis.set(_key(ticket), msgspec.json.encode(_Granted(battle, owner, key)), ex=TTL_S)
     return ticket
 
 
@@ -58,7 +62,7 @@ def redeem(redis: Any, ticket: str, address: str) -> Visitor:
     if stored is None:
         raise BadTicket()
     granted = msgspec.json.decode(stored, type=_Granted)
-    return Visitor(granted.owner, address, only=granted.battle)
+    return Visitor(granted.owner, address, only=granted.battle, key=granted.key)
 
 
 def _key(ticket: str) -> str:

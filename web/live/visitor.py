@@ -10,11 +10,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """``owner``: the session's hash, None without one. ``only``: the one battle a ticket is for."""
+    """``owner``: the session's or key's hash, None without one. ``only``: the one battle a ticket is for.
+
+    ``key``: the id of the key behind it all, None where there is a session.
+    """
 
     owner: str | None
     address: str
     only: str | None = None
+    key: str | None = None
 
 
 class Caps:

@@ -17,6 +17,9 @@ OPERATORS = "operators"
 """In the place of a battle's id, which has 22 characters."""
 CHANNEL = channel_key(OPERATORS)
 
+KEYS = "keys"
+"""Another such place, for word of revoked keys alone: a line that was opened with one ends then."""
+
 What = Literal["models", "votes", "sessions", "keys", "battles", "workers"]
 
 
@@ -71,3 +74,10 @@ async def tell_async(redis: Any, told: Told) -> None:
 def tell(redis: Any, told: Told) -> None:
     """Sync client."""
     redis.publish(CHANNEL, _message(told))
+
+
+def tell_revoked(redis: Any, key: str) -> None:
+    """Operators, and whoever has a line open, that the key of this id opens nothing any more. Sync client."""
+    told = Changed("keys", key)
+    tell(redis, told)
+    redis.publish(channel_key(KEYS), _message(told))

@@ -21,6 +21,9 @@ import tempfile
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
+
+from ops import words
 
 ROOT = Path(__file__).resolve().parent.parent
 UI = ROOT / "web" / "ui"
@@ -31,7 +34,9 @@ MIN_NODE = 20
 ENTRIES = (
     "arena.tsx",
     "operator.tsx",
+    "mine.tsx",
     "css/site.css",
+    "css/board.css",
     "css/arena.css",
     "css/operator.css",
     "css/katex.css",
@@ -77,7 +82,9 @@ def is_current(stamp: str | None = None) -> bool:
 def sources_stamp() -> str:
     """A hash of everything the build reads."""
     digest = hashlib.sha256()
-    for file in [UI / "package-lock.json", Path(__file__), *sorted((UI / "src").rglob("*"))]:
+    read = [UI / "package-lock.json", Path(__file__), Path(__file__).with_name("words.py")]
+    read += [*sorted((UI / "src").rglob("*")), *words.catalogues(ROOT).values(), *(ROOT / f for f in words.REFUSALS)]
+    for file in read:
         if file.is_file():
             digest.update(str(file.relative_to(ROOT)).encode() + b"\0")
             digest.update(file.read_bytes() + b"\0")
@@ -128,7 +135,9 @@ def _bundle(target: Path, meta: Path) -> None:
         f"--outdir={target}",
     )
     outputs = json.loads(meta.read_text())["outputs"]
-    (target / MANIFEST).write_text(json.dumps(_manifest(outputs), indent=1, sort_keys=True) + "\n")
+    manifest = _manifest(outputs)
+    manifest["files"] |= words.write_scripts(target)
+    (target / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
     for file in target.iterdir():
         if file.suffix in _COMPRESSIBLE:
             file.with_name(file.name + ".gz").write_bytes(gzip.compress(file.read_bytes(), 9, mtime=0))
@@ -138,12 +147,13 @@ def _esbuild(*arguments: str) -> None:
     fixed = ["--bundle", "--target=es2022,chrome111,firefox115,safari16.4", "--log-level=warning"]
     fixed += ["--jsx=automatic", "--jsx-import-source=preact"]
     command = [_node(), _script("esbuild"), *arguments, *fixed]
-    result = subprocess.run(command, cwd=UI, capture_output=True, text=True)
+    environment = {**os.environ, "NODE_PATH": str(UI / "node_modules")}  # for scripts that lie outside web/ui
+    result = subprocess.run(command, cwd=UI, capture_output=True, text=True, env=environment)
     if result.returncode:
         raise AssetsError(f"esbuild could not bundle the pages:\n{result.stderr.strip()}")
 
 
-def _manifest(outputs: dict[str, dict[str, object]]) -> dict[str, object]:
+def _manifest(outputs: dict[str, dict[str, object]]) -> dict[str, dict[str, Any]]:
     """``files``: plain name to hashed name; ``preload``: what an entry's script imports at once."""
     files: dict[str, str] = {}
     preload: dict[str, list[str]] = {}

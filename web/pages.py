@@ -6,24 +6,22 @@ The arena is one island of TypeScript; everything else is a document that needs 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import Blueprint, Response, current_app, make_response, render_template, request
 
-from web.arena.board import Row, read_board
+from web.arena.board import OVERALL, read_board
 from web.arena.sharing import read_share
 from web.assets import STATIC, Assets, finish_static
+from web.board_view import SORTS, WORDS, board_csv, read_board_page, read_model_page
 from web.context import arena
 from web.errors import UnknownBattle
 
 pages = Blueprint("pages", __name__)
 _assets = Assets()
 
-WHISKER_WIDTH, WHISKER_MARGIN = 200, 8
-VERDICTS = {"a": "A was preferred", "b": "B was preferred", "tie": "A tie", "both_bad": "Both were found bad"}
 _BATTLE = re.compile(r"[A-Za-z0-9_-]{8,40}")
 _MAIL = re.compile(r"[^@\s/]+@[^@\s/]+")
 
@@ -31,6 +29,12 @@ _MAIL = re.compile(r"[^@\s/]+@[^@\s/]+")
 @pages.get("/")
 def home() -> str:
     return _arena_page()
+
+
+@pages.get("/battles")
+def mine() -> str:
+    """A shell that knows nothing: the list comes from ``/api/battles``, for the session that asks."""
+    return render_template("battles.html")
 
 
 @pages.get("/battles/<battle_id>")
@@ -46,21 +50,55 @@ def shared(share_id: str) -> Response:
     """A battle that its owner shows to others; needs no script, and search engines are told to leave it out."""
     context = arena()
     found = context.db.read(lambda s: read_share(s, context.catalog, share_id))
-    page = render_template("shared.html", shared=found, verdicts=VERDICTS)
+    page = render_template("shared.html", shared=found)
     return make_response(page, 200, {"X-Robots-Tag": "noindex"})
 
 
 @pages.get("/leaderboard")
 def leaderboard() -> str:
     context = arena()
-    board = context.db.read(lambda s: read_board(s, context.catalog, context.settings.min_votes))
+    sort = request.args.get("sort", "")
+    page = context.db.read(
+        lambda s: read_board_page(s, context, _category(), sort if sort in SORTS else SORTS[0]),
+    )
+    names = {row.model: row.name for row in page.board.models}
     return render_template(
         "leaderboard.html",
-        board=board,
-        rows=with_whiskers(board.models),
-        makers={spec.id: spec.maker for spec in context.catalog.entries},
+        page=page,
         min_votes=context.settings.min_votes,
+        board_url=_board_url,
+        name_of=lambda model: names.get(model, model),
+        **WORDS,
     )
+
+
+@pages.get("/leaderboard.csv")
+def leaderboard_csv() -> Response:
+    """The same board for spreadsheets."""
+    context = arena()
+    board = context.db.read(lambda s: read_board(s, context.catalog, context.settings.min_votes, _category()))
+    name = f"leaderboard-{_category()}.csv"
+    headers = {"Content-Disposition": f"attachment; filename={name}", "X-Robots-Tag": "noindex"}
+    return Response(board_csv(board.models), headers=headers, content_type="text/csv; charset=utf-8")
+
+
+def _category() -> str:
+    return request.args.get("category") or OVERALL
+
+
+def _board_url(category: str, sort: str) -> str:
+    """The plain address for what is shown without being asked for."""
+    asked = {"category": (category, OVERALL), "sort": (sort, SORTS[0])}
+    query = urlencode({name: value for name, (value, usual) in asked.items() if value != usual})
+    return f"/leaderboard?{query}" if query else "/leaderboard"
+
+
+@pages.get("/models/<model_id>")
+def model(model_id: str) -> str:
+    """One contender: what is known of it and how it fared; also for those that take part no more."""
+    context = arena()
+    page = context.db.read(lambda s: read_model_page(s, context, model_id))
+    return render_template("model.html", page=page, board_url=_board_url, **WORDS)
 
 
 @pages.get("/about")
@@ -77,7 +115,7 @@ def notice() -> str:
         "notice.html",
         models=arena().catalog.models,
         store_text=settings.store_text,
-        retain_days=None if days is None else f"{days:g}",
+        retain_days=days,
         contact=settings.contact,
         contact_url=contact_url(settings.contact),
     )
@@ -98,30 +136,7 @@ def operator() -> str:
 
 def _arena_page() -> str:
     settings = arena().settings
-    return render_template("arena.html", prompt_max=settings.prompt_max_chars, guarded=settings.challenge != "off")
-
-
-@dataclass(frozen=True, slots=True)
-class Whisker:
-    """A rating and its interval on the shared axis, in the drawing's own units."""
-
-    low: float
-    point: float
-    high: float
-
-
-def with_whiskers(rows: Sequence[Row]) -> list[tuple[Row, Whisker]]:
-    """Every row with its place on one axis, which spans all intervals."""
-    if not rows:
-        return []
-    left = min(row.lower for row in rows)
-    right = max(row.upper for row in rows)
-    scale = (WHISKER_WIDTH - 2 * WHISKER_MARGIN) / ((right - left) or 1.0)
-
-    def place(value: float) -> float:
-        return round(WHISKER_MARGIN + (value - left) * scale, 1)
-
-    return [(row, Whisker(place(row.lower), place(row.rating), place(row.upper))) for row in rows]
+    return render_template("arena.html", settings=settings, guarded=settings.challenge != "off")
 
 
 @pages.app_context_processor

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import Any
 
-from playwright.sync_api import Page, WebSocketRoute
+from playwright.sync_api import Page, Route, WebSocketRoute
 
 from worker.contract import events as ev
 from worker.contract.view import fold_all
@@ -50,6 +52,8 @@ class Script:
         self._socket: WebSocketRoute | None = None
         self._told: list[ev.StoredEvent] = [ev.TurnStarted(turn=1, prompt=PROMPT)]
         page.route_web_socket("**/ws", self._meet)
+        page.route(f"**/api/battles/{BATTLE}", _begun_now)
+        page.route("**/api/leaderboard?*", lambda route: route.fulfill(json={"models": []}))
 
     def open(self) -> None:
         self._page.goto(f"{self._url}/battles/{BATTLE}")
@@ -89,3 +93,9 @@ class Script:
     def _send(self, message: Any) -> None:
         assert self._socket is not None
         self._socket.send(ev.encode(message).decode())
+
+
+def _begun_now(route: Route) -> None:
+    """What the page asks to learn since when somebody waits."""
+    moment = datetime.now(UTC).replace(microsecond=0)
+    route.fulfill(json={"created_at": moment.isoformat()}, headers={"Date": format_datetime(moment, usegmt=True)})

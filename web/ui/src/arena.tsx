@@ -2,6 +2,8 @@
 import { signal, useSignalEffect } from "@preact/signals";
 import { render } from "preact";
 import { Store } from "./live/store";
+import { readLimits } from "./live/limits";
+import type { Limits } from "./live/limits";
 import { Composer } from "./ui/composer";
 import { strings } from "./strings";
 
@@ -16,14 +18,14 @@ async function loadBattle(): Promise<void> {
   battleModule.value = await import("./ui/battle").catch(() => "failed" as const);
 }
 
-function Arena({ store, limit, name }: { store: Store; limit: number; name: string }) {
+function Arena({ store, limits, name }: { store: Store; limits: Limits; name: string }) {
   useSignalEffect(() => {
-    const prompt = store.battle.value ? store.prompt.value.trim().slice(0, 60) : "";
+    const prompt = store.battle.value ? store.firstPrompt.value.trim().slice(0, 60) : "";
     document.title = prompt ? `${prompt} · ${name}` : name;
   });
-  if (!store.battle.value) return <Composer store={store} limit={limit} />;
+  if (!store.battle.value) return <Composer store={store} limits={limits} />;
   const loaded = battleModule.value;
-  if (typeof loaded === "object") return <loaded.Battle store={store} />;
+  if (typeof loaded === "object") return <loaded.Battle store={store} limits={limits} />;
   return <p class="loading-page" role="status">{loaded === "failed" ? strings.unexpected : strings.begun}</p>;
 }
 
@@ -38,7 +40,7 @@ function start(root: HTMLElement): void {
   addEventListener("popstate", follow);
   follow();
   root.replaceChildren();
-  render(<Arena store={store} limit={Number(root.dataset["promptMax"]) || 8_000} name={document.title} />, root);
+  render(<Arena store={store} limits={readLimits(root)} name={document.title} />, root);
   if (store.battle.value) void loadBattle();
   else setTimeout(() => void loadBattle(), 50);
 }

@@ -94,7 +94,7 @@ export const strings = {
   stopKey: _("Esc"),
   undo: _("Undo"),
   commit: _("Count it now"),
-  chosenUntil: _("About to count. You may still change your mind."),
+  chosenUntil: _("About to count."),
   voteBefore: _("The newest answers are not complete. You can vote on the turns before them."),
   voting: _("Counting your vote…"),
 
@@ -160,6 +160,27 @@ export const strings = {
   removeYes: _("Yes, delete"),
   removeNo: _("Keep"),
   removed: _("Deleted."),
+
+  mine: {
+    title: _("My battles"),
+    lede: _("What you have asked in this browser. Nobody else sees this list."),
+    loading: _("Looking for your battles"),
+    none: _("No battles yet"),
+    noneLede: _("Whatever you ask appears here, to be read again, shared or deleted."),
+    first: _("Begin the first one"),
+    more: _("Show older ones"),
+    untold: _("The prompt is no longer stored."),
+    turns: (n: number) => ngettext("%(num)s turn", "%(num)s turns", n),
+    running: _("Being answered"),
+    open: _("Waiting for your vote"),
+    cancelled: _("Stopped"),
+    failed: _("Failed"),
+    over: _("Not voted"),
+    versus: (a: string, b: string) => _("A: %(a)s, B: %(b)s", { a, b }),
+    unranked: _("not on the board: you chose the pair"),
+    again: _("Try again"),
+    of: (action: string, prompt: string) => _("%(action)s: %(prompt)s", { action, prompt }),
+  },
 
   noVote: {
     cancelled: _("You stopped this battle, so it cannot be judged."),

@@ -1,17 +1,26 @@
 /** One polite voice for screen readers: it speaks at boundaries, never per token. */
 import { useSignal, useSignalEffect } from "@preact/signals";
 import { useRef } from "preact/hooks";
+import { UNDO_MS } from "../live/ballot";
 import { strings } from "../strings";
 import type { Store } from "../live/store";
-import type { BattleView } from "../protocol.gen";
+import type { BattleView, Winner } from "../protocol.gen";
 
 export function Announcer({ store }: { store: Store }) {
   const words = useSignal("");
   const before = useRef<BattleView | null>(null);
+  const chosen = useRef<Winner | null>(null);
   useSignalEffect(() => {
     const said = news(before.current, store.view.value);
     before.current = store.view.value;
     if (said) words.value = said;
+  });
+  useSignalEffect(() => {
+    const now = store.ballot.chosen.value?.winner ?? null;
+    const undone = chosen.current && !now && !store.ballot.casting.peek() && store.view.peek().votable;
+    chosen.current = now;
+    if (now) words.value = strings.say.chosen(strings.vote[now], UNDO_MS / 1_000);
+    else if (undone) words.value = strings.say.undone;
   });
   return <p class="visually-hidden" role="status">{words.value}</p>;
 }
@@ -20,6 +29,10 @@ export function Announcer({ store }: { store: Store }) {
 function news(then: BattleView | null, now: BattleView): string | null {
   const fresh = (test: (view: BattleView) => boolean) => test(now) && !(then && test(then));
   const done = (side: "a" | "b") => (view: BattleView) => view.turns.at(-1)?.[side].status === "done";
+  const last = now.turns.at(-1);
+  const earlier = then?.turns.at(-1);
+  if (earlier && last && last.turn > earlier.turn) return strings.say.asked(last.turn);
+  if (earlier && last && last.retry > earlier.retry) return strings.say.again;
   if (fresh((v) => v.models !== null) && now.models) return strings.say.revealed(now.models.a.name, now.models.b.name);
   if (fresh((v) => v.votable)) return strings.say.votable;
   if (fresh((v) => v.state === "cancelled")) return strings.say.cancelled;

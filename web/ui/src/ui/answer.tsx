@@ -1,34 +1,35 @@
-/** One pane: header, the streamed text, and what becomes of it. The text itself is drawn outside Preact. */
-import { useComputed, useSignal, useSignalEffect } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
-import { enhance } from "../md/later";
-import { MarkdownStream } from "../md/stream";
-import { schedule } from "./frames";
-import { copyText, copyOnClick } from "./copy";
+/** One pane: who, how far, and what was said, turn by turn. */
+import { useComputed, useSignal } from "@preact/signals";
+import { useRef } from "preact/hooks";
+import { copyText } from "./copy";
 import { Facts } from "./facts";
+import { useTail } from "./tail";
+import { Turn } from "./turn";
 import { strings, SIDE_NAME } from "../strings";
+import type { Limits } from "../live/limits";
 import type { Store } from "../live/store";
-import type { Side, SideView, TurnView } from "../protocol.gen";
+import type { Side, SideView } from "../protocol.gen";
 
-/** Closer to the end than this counts as being there. */
-const NEAR_PX = 32;
+interface Pane {
+  readonly store: Store;
+  readonly side: Side;
+  readonly limits: Limits;
+  /** On a narrow screen the other one is in sight. */
+  readonly hidden: boolean;
+}
 
-export function Answer({ store, side, hidden }: { store: Store; side: Side; hidden: boolean }) {
-  const view = useComputed<SideView | null>(() => last(store)?.[side] ?? null);
+export function Answer({ store, side, limits, hidden }: Pane) {
+  const view = useComputed<SideView | null>(() => store.view.value.turns.at(-1)?.[side] ?? null);
   const status = useComputed(() => view.value?.status ?? "waiting");
   const facts = useComputed(() => store.view.value.models?.[side] ?? null);
   const winner = useComputed(() => store.view.value.winner);
-  const error = useComputed(() => view.value?.error ?? null);
   const label = useComputed(() => describe(store.view.value.state, view.value));
   const hasText = useComputed(() => (view.value?.text.length ?? 0) > 0);
-  const away = useSignal(false);
+  const turns = useComputed(() => Math.max(1, store.view.value.turns.length));
   const scroller = useRef<HTMLDivElement>(null);
-  const body = useRef<HTMLDivElement>(null);
-  useDrawing(store, side, view, scroller, body, away);
-
+  const tail = useTail(scroller);
   const toEnd = () => {
-    away.value = false;
-    scroller.current?.scrollTo({ top: scroller.current.scrollHeight });
+    tail.hold();
     scroller.current?.focus({ preventScroll: true });
   };
   const chosen = winner.value === side;
@@ -47,17 +48,13 @@ export function Answer({ store, side, hidden }: { store: Store; side: Side; hidd
           <CopyButton label={strings.copyAnswer(side)} text={() => view.value?.text ?? ""} />
         )}
       </header>
-      {facts.value && <Facts facts={facts.value} />}
+      {facts.value && <Facts facts={facts.value} fresh={store.fresh.value} />}
       <div class="scroll" ref={scroller} tabIndex={0} role="region" aria-label={strings.answerOf(side)}>
-        <div class={`prose ${status.value}`} ref={body} />
-        {status.value === "streaming" && !hasText.value && <p class="hint pulse">{strings.thinking}</p>}
-        {error.value && (
-          <p class="failure" role="alert">
-            <strong>{strings.sideFailed}</strong> {error.value.message}
-          </p>
-        )}
+        {Array.from({ length: turns.value }, (_, index) => (
+          <Turn key={index} store={store} side={side} index={index} tail={tail} limits={limits} />
+        ))}
       </div>
-      {away.value && (
+      {tail.away.value && (
         <button type="button" class="pill" onClick={toEnd}>{strings.jump} ↓</button>
       )}
     </section>
@@ -75,81 +72,6 @@ function CopyButton({ label, text }: { label: string; text: () => string }) {
       {done.value ? strings.copied : strings.copy}
     </button>
   );
-}
-
-/** Feed the pane's text to its stream, one frame at a time, and keep the end in sight while the reader is there. */
-function useDrawing(
-  store: Store,
-  side: Side,
-  view: { readonly value: SideView | null },
-  scroller: { current: HTMLDivElement | null },
-  body: { current: HTMLDivElement | null },
-  away: { value: boolean },
-): void {
-  const drawn = useRef<{ stream: MarkdownStream; length: number; generation: number; final: boolean } | null>(null);
-  const pinned = useRef(true);
-
-  useEffect(() => {
-    const pane = scroller.current;
-    const prose = body.current;
-    if (!pane || !prose) return;
-    const moved = () => {
-      pinned.current = pane.scrollHeight - pane.scrollTop - pane.clientHeight < NEAR_PX;
-      if (pinned.current) away.value = false;
-    };
-    pane.addEventListener("scroll", moved, { passive: true });
-    prose.addEventListener("click", copyOnClick);
-    return () => {
-      pane.removeEventListener("scroll", moved);
-      prose.removeEventListener("click", copyOnClick);
-    };
-  }, []);
-
-  const draw = () => {
-    const now = view.value;
-    const pane = scroller.current;
-    if (!body.current || !pane) return;
-    const text = now?.text ?? "";
-    let state = drawn.current;
-    const generation = store.generation.value;
-    if (!state || text.length < state.length || (state.final && text.length > state.length)
-        || (state.generation !== generation && !continues(state.stream, text))) {
-      state?.stream.reset();
-      state = { stream: new MarkdownStream(body.current, enhance), length: 0, generation, final: false };
-      pinned.current = true;
-    }
-    state.generation = generation;
-    drawn.current = state;
-    if (text.length > state.length) state.stream.push(text.slice(state.length));
-    state.length = text.length;
-    if (now?.status === "done" || now?.status === "failed" || over(store)) {
-      if (!state.final) state.stream.finish();
-      state.final = true;
-    } else {
-      state.stream.render();
-    }
-    if (pinned.current) pane.scrollTop = pane.scrollHeight;
-    else if (now?.status === "streaming") away.value = true;
-  };
-
-  useSignalEffect(() => {
-    void view.value;
-    void store.generation.value;
-    void store.view.value.state;
-    schedule(`draw-${side}`, draw);
-  });
-}
-
-function over(store: Store): boolean {
-  return store.view.value.state === "cancelled" || store.view.value.state === "failed";
-}
-
-function continues(stream: MarkdownStream, text: string): boolean {
-  return text.startsWith(stream.text);
-}
-
-function last(store: Store): TurnView | undefined {
-  return store.view.value.turns.at(-1);
 }
 
 function describe(state: string, side: SideView | null): string {

@@ -5,8 +5,10 @@ import { over } from "../live/store";
 import { Announcer } from "./announce";
 import { Answer } from "./answer";
 import { Dock } from "./dock";
+import { stateOf } from "./phase";
 import { Waiting } from "./waiting";
 import { SIDE_NAME, strings } from "../strings";
+import type { Limits } from "../live/limits";
 import type { Store } from "../live/store";
 import type { Side } from "../protocol.gen";
 
@@ -14,43 +16,73 @@ const SIDES: readonly Side[] = ["a", "b"];
 /** A longer prompt is folded, so that the answers keep the page. */
 const FOLD_CHARS = 160;
 
-export function Battle({ store }: { store: Store }) {
+export function Battle({ store, limits }: { store: Store; limits: Limits }) {
   const shown = useSignal<Side>("a");
   const begun = useComputed(() => store.view.value.turns.at(-1)?.a.status !== "waiting"
     || store.view.value.turns.at(-1)?.b.status !== "waiting");
   const waiting = useComputed(() => !over(store.view.value) && (!store.cursor.value || !begun.value
     || store.view.value.state === "queued"));
-  const offline = useComputed(() => store.cursor.value !== null && ["down", "connecting"].includes(store.link.value));
+  const state = useComputed(() => stateOf(store));
+  const turns = useComputed(() => store.view.value.turns.length);
   if (store.gone.value) return <Gone store={store} why={store.gone.value} />;
   return (
-    <div class="battle">
-      {offline.value && <p class="offline" role="status">{strings.reconnecting}</p>}
-      <Asked prompt={store.prompt.value} leave={() => store.leave()} />
+    <div class="battle" data-state={state.value}>
+      <Line store={store} />
+      <Asked prompt={store.prompt.value} turn={turns.value} arrived={store.arrived} leave={() => store.leave()} />
       {waiting.value && <Waiting store={store} />}
       <Switch store={store} shown={shown} />
       <div class="panes" role="group" aria-label={strings.panesLabel}>
         {SIDES.map((side) => (
-          <Answer key={`${store.battle.value}-${side}`} store={store} side={side} hidden={shown.value !== side} />
+          <Answer
+            key={`${store.battle.value}-${side}`} store={store} side={side} limits={limits}
+            hidden={shown.value !== side}
+          />
         ))}
       </div>
-      <Dock store={store} />
+      <Dock store={store} limits={limits} />
       <Announcer store={store} />
     </div>
   );
 }
 
-function Asked({ prompt, leave }: { prompt: string; leave: () => void }) {
+/** Without a line: whether that is this device's own doing, and that nothing is lost. */
+function Line({ store }: { store: Store }) {
+  const offline = useSignal(!navigator.onLine);
+  useEffect(() => {
+    const look = () => (offline.value = !navigator.onLine);
+    addEventListener("online", look);
+    addEventListener("offline", look);
+    return () => {
+      removeEventListener("online", look);
+      removeEventListener("offline", look);
+    };
+  }, []);
+  const down = useComputed(() => store.cursor.value !== null && ["down", "connecting"].includes(store.link.value));
+  if (offline.value) return <p class="offline at-once" role="status">{strings.offline}</p>;
+  return down.value ? <p class="offline" role="status">{strings.reconnecting}</p> : null;
+}
+
+interface Question {
+  readonly prompt: string;
+  readonly turn: number;
+  readonly arrived: boolean;
+  leave(): void;
+}
+
+function Asked({ prompt, turn, arrived, leave }: Question) {
   const open = useSignal(false);
   const heading = useRef<HTMLHeadingElement>(null);
   // The composer that held the focus is gone.
   useEffect(() => {
-    if (document.activeElement === document.body) heading.current?.focus({ preventScroll: true });
+    if (arrived && document.activeElement === document.body) heading.current?.focus({ preventScroll: true });
   }, []);
   const long = prompt.length > FOLD_CHARS || prompt.split("\n").length > 4;
   return (
     <div class="asked">
-      <h1 class="visually-hidden" tabIndex={-1} ref={heading}>{strings.you}</h1>
-      <p class={long && !open.value ? "folded" : ""}>{prompt}</p>
+      <h1 tabIndex={-1} ref={heading} class={long && !open.value ? "folded" : ""}>
+        <span class="visually-hidden">{strings.you}: </span>{prompt}
+      </h1>
+      {turn > 1 && <span class="hint">{strings.turn(turn)}</span>}
       {long && (
         <button type="button" class="quiet" aria-expanded={open.value} onClick={() => (open.value = !open.value)}>
           {open.value ? strings.less : strings.more}
@@ -97,7 +129,7 @@ function Switch({ store, shown }: { store: Store; shown: { value: Side } }) {
 
 function Gone({ store, why }: { store: Store; why: string }) {
   return (
-    <div class="empty">
+    <div class="empty" data-state="gone">
       <h1>{strings.gone}</h1>
       <p class="lede" role="alert">{why}</p>
       <p class="actions"><button type="button" class="primary" onClick={() => store.leave()}>{strings.newBattle}</button></p>

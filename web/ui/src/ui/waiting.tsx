@@ -1,6 +1,7 @@
 /** What a person sees before the first word: the place in line, the loading, and that time passes. */
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
+import { beganAt } from "../live/began";
 import { duration, strings } from "../strings";
 import type { Store } from "../live/store";
 
@@ -10,26 +11,41 @@ const PATIENCE_S = 20;
 const CONNECTING_S = 4;
 
 export function Waiting({ store }: { store: Store }) {
-  const seconds = useSignal(0);
-  useEffect(() => {
-    const began = performance.now();
-    const timer = setInterval(() => (seconds.value = Math.floor((performance.now() - began) / 1_000)), 1_000);
-    return () => clearInterval(timer);
-  }, [store.battle.value]);
+  const seen = useElapsed(store);
   const { queued, loading } = store.view.value;
-  const unheard = store.cursor.value === null && store.link.value !== "open" && seconds.value >= CONNECTING_S;
+  const unheard = store.cursor.value === null && store.link.value !== "open" && seen.value.here >= CONNECTING_S;
   const headline = unheard ? strings.connecting : loading ? strings.loading : queued ? strings.queued(queued.position) : strings.begun;
   const eta = loading?.eta_s ?? queued?.eta_s ?? null;
+  const { here, inAll } = seen.value;
   return (
     <div class="line">
       <p>
         <strong>{headline}</strong>
         {eta !== null && <span>, {strings.about(duration(eta))}</span>}
-        {seconds.value >= 3 && <span class="elapsed">{strings.elapsed(duration(seconds.value))}</span>}
+        {inAll !== null && inAll >= 3 && <span class="elapsed">{strings.elapsed(duration(inAll))}</span>}
       </p>
       {loading ? <progress max={1} value={loading.fraction} aria-label={strings.loading} />
         : <progress aria-label={headline} />}
-      {!unheard && seconds.value >= PATIENCE_S && <p class="hint">{strings.patience}</p>}
+      {!unheard && Math.max(here, inAll ?? 0) >= PATIENCE_S && <p class="hint">{strings.patience}</p>}
     </div>
   );
+}
+
+/** Whole seconds: on this page, and since the turn was put in line (null while nobody can tell). */
+function useElapsed(store: Store): { readonly value: { here: number; inAll: number | null } } {
+  const seconds = useSignal<{ here: number; inAll: number | null }>({ here: 0, inAll: null });
+  const last = store.view.value.turns.at(-1);
+  const battle = store.battle.value;
+  const heard = store.cursor.value !== null;
+  useEffect(() => {
+    const opened = performance.now();
+    let since: number | null = null;
+    if (battle && heard) void beganAt(battle, last).then((at) => (since = at));
+    const timer = setInterval(() => {
+      const here = Math.floor((performance.now() - opened) / 1_000);
+      seconds.value = { here, inAll: since === null ? null : Math.floor((Date.now() - since) / 1_000) };
+    }, 1_000);
+    return () => clearInterval(timer);
+  }, [battle, heard, last?.turn, last?.retry]);
+  return seconds;
 }

@@ -50,9 +50,15 @@ def _board(session: Session, context: Arena, query: BoardQuery) -> dict[str, Any
         "category": query.category,
         "categories": board.categories(session),
         "votes": found.votes,
-        "models": [{n: getattr(row, n) for n in BoardRow.model_fields} for row in found.models[: query.limit]],
+        "models": [_row(row) for row in found.models[: query.limit]],
         "updated_at": found.updated_at.isoformat() if found.updated_at else None,
+        "honesty": found.honesty,
     }
+
+
+def _row(row: board.Row) -> dict[str, Any]:
+    told = {name: getattr(row, name) for name in BoardRow.model_fields}
+    return told | {"changed_at": row.changed_at.isoformat() if row.changed_at else None}
 
 
 @bp.get("/pairs")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from web.arena.catalogue import Known, known, variants
 from web.errors import UnknownCategory
 from web.models import Rating, RatingSnapshot
 from worker.contract.catalog import Catalog
@@ -33,6 +35,17 @@ class Row:
     votes: int
     win_rate: float
     preliminary: bool
+    best_rank: int
+    worst_rank: int
+    """The ranks it may have, as far as the votes know (see :mod:`web.ratings.standings`)."""
+    maker: str = ""
+    family: str = ""
+    precision: str = ""
+    retired: bool = False
+    variant_of: str | None = None
+    variants: tuple[str, ...] = ()
+    changed_at: datetime | None = None
+    """The last five as :class:`web.arena.catalogue.Known` and the board's other rows have them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +55,8 @@ class Board:
     models: tuple[Row, ...]
     updated_at: datetime | None
     votes: int = 0
+    honesty: dict[str, Any] | None = None
+    """See :func:`web.ratings.figures.figures`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +98,12 @@ def read_board(session: Session, catalog: Catalog, min_votes: int, category: str
     if snapshot is None:
         return Board((), None)
     rows = session.scalars(select(Rating).where(Rating.snapshot_id == snapshot.id).order_by(Rating.rank, Rating.model))
-    return Board(tuple(_row(r, catalog, min_votes) for r in rows), snapshot.created_at, snapshot.votes)
+    stored = rows.all()
+    models = known(session, catalog, [row.model for row in stored])
+    alike = variants(models)
+    spread = _rank_spreads(stored)
+    made = tuple(_row(r, models[r.model], alike[r.model], spread[r.model], min_votes) for r in stored)
+    return Board(made, snapshot.created_at, snapshot.votes, snapshot.honesty)
 
 
 def read_history(session: Session, category: str, limit: int, model: str | None = None) -> list[Moment]:
@@ -113,11 +133,19 @@ def spread(items: Sequence[T], most: int) -> list[T]:
     return [items[round(i * step)] for i in range(most)]
 
 
-def _row(stored: Rating, catalog: Catalog, min_votes: int) -> Row:
-    spec = catalog.get(stored.model)
+def _rank_spreads(rows: Sequence[Rating]) -> dict[str, tuple[int, int]]:
+    """Best and worst rank of each: those whose interval lies wholly above or below are surely there."""
+    lowers, uppers = sorted(row.lower for row in rows), sorted(row.upper for row in rows)
+    return {
+        row.model: (1 + len(rows) - bisect_right(lowers, row.upper), len(rows) - bisect_left(uppers, row.lower))
+        for row in rows
+    }
+
+
+def _row(stored: Rating, of: Known, alike: Sequence[str], ranks: tuple[int, int], min_votes: int) -> Row:
     return Row(
         model=stored.model,
-        name=spec.name if spec else stored.model,
+        name=of.name,
         rank=stored.rank,
         rating=round(stored.rating, 1),
         lower=round(stored.lower, 1),
@@ -125,4 +153,13 @@ def _row(stored: Rating, catalog: Catalog, min_votes: int) -> Row:
         votes=stored.votes,
         win_rate=round(stored.win_rate, 4),
         preliminary=stored.votes < min_votes,
+        best_rank=ranks[0],
+        worst_rank=ranks[1],
+        maker=of.maker,
+        family=of.family,
+        precision=of.precision,
+        retired=of.retired,
+        variant_of=of.variant_of or None,
+        variants=tuple(alike),
+        changed_at=of.changed_at,
     )

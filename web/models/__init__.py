@@ -2,6 +2,7 @@
 
 from web.models.base import Base, Moment, now
 from web.models.battles import Answer, Batch, BatchItem, Battle, Turn, Words
+from web.models.catalogue import KnownModel
 from web.models.operators import ApiKey, AuditLine, ModelState, Quarantine
 from web.models.votes import PairCount, Rating, RatingSnapshot, Vote
 
@@ -13,6 +14,7 @@ __all__ = [
     "Batch",
     "BatchItem",
     "Battle",
+    "KnownModel",
     "ModelState",
     "Moment",
     "PairCount",

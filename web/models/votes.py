@@ -5,10 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, text, true
 from sqlalchemy.orm import Mapped, mapped_column
 
 from web.models.base import Base, Moment, now
+
+
+_UNJUDGED = text("judged IS FALSE")
 
 
 class Vote(Base):
@@ -20,6 +23,10 @@ class Vote(Base):
         CheckConstraint("winner IN ('a', 'b', 'tie', 'both_bad')", name="winner"),
         Index(None, "counted", "model_a", "model_b"),
         Index(None, "owner"),
+        Index(None, "place"),
+        Index(None, "prompt_mark"),
+        Index(None, "created_at"),
+        Index("ix_votes_unjudged", "id", sqlite_where=_UNJUDGED, postgresql_where=_UNJUDGED),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
@@ -38,6 +45,15 @@ class Vote(Base):
     """The voter's words; they go when the battle's texts go."""
     features: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     """All the ranking needs of the battle, so that a fit reads votes only (see ``ratings.features.of_vote``)."""
+    place: Mapped[str | None] = mapped_column(String(16))
+    """A keyed hash of the addresses it came from (see ``arena.integrity.marks``); forgotten after some weeks."""
+    prompt_mark: Mapped[str | None] = mapped_column(String(16))
+    """The same, by a keyed hash, for votes on the same prompts."""
+    evidence: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    """What the rules of ``arena.integrity`` go by (see ``noting.of_vote``). ``cleared``: an operator has said that it
+    counts whatever they say."""
+    judged: Mapped[bool] = mapped_column(default=True, server_default=true())
+    """Whether those rules have been asked; False only between a vote and the records worker's look at it."""
     created_at: Mapped[datetime] = mapped_column(Moment, default=now)
 
 
@@ -53,6 +69,8 @@ class RatingSnapshot(Base):
     votes: Mapped[int]
     newest_vote: Mapped[int]
     method: Mapped[str] = mapped_column(String(80))
+    honesty: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    """How far it can be trusted (see ``ratings.figures``); None on boards from before these were kept."""
 
 
 class Rating(Base):

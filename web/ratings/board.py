@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from web.models import Rating, RatingSnapshot
 from web.ratings.book import Extent, VoteBook
+from web.ratings.figures import figures
 from web.ratings.method import Method, board
 from web.ratings.standings import Standing
 from web.settings.ratings import RatingSettings
@@ -31,6 +33,7 @@ class Boards:
         self.book = VoteBook()
         self._method, self._min_votes = method, min_votes
         self._stored: dict[str, Extent] = {}
+        self._honesty: dict[str, tuple[Extent, dict[str, Any]]] = {}
 
     def changed(self, session: Session, doubtful: bool = False) -> dict[str, Extent]:
         """Catch up with the votes; the boards whose newest snapshot is not of just these votes.
@@ -50,10 +53,24 @@ class Boards:
         """Those boards, best first."""
         return {name: board(self.book.columns(name), self._by(name)) for name in names}
 
-    def store(self, session: Session, boards: dict[str, list[Standing]], extents: dict[str, Extent]) -> None:
+    def honesty(self, extents: dict[str, Extent]) -> dict[str, dict[str, Any]]:
+        """How far each of those boards can be trusted. Costs more than a fit, so a few votes more change nothing."""
+        for name, now in extents.items():
+            of, _ = self._honesty.get(name, (Extent(0, 0), {}))
+            if not of.votes or not _hardly(now, of):
+                self._honesty[name] = now, figures(self.book.columns(name), self._by(name))
+        return {name: self._honesty[name][1] for name in extents}
+
+    def store(
+        self,
+        session: Session,
+        boards: dict[str, list[Standing]],
+        extents: dict[str, Extent],
+        honesty: Mapping[str, dict[str, Any]] | None = None,
+    ) -> None:
         """One snapshot each. Call :meth:`stored` when it is committed."""
         for name, rows in boards.items():
-            store(session, name, rows, extents[name], str(self._by(name)))
+            store(session, name, rows, extents[name], str(self._by(name)), (honesty or {}).get(name))
 
     def stored(self, extents: dict[str, Extent]) -> None:
         """These are in the database now."""
@@ -93,9 +110,18 @@ def newest_extent(session: Session, name: str = OVERALL) -> Extent:
     return Extent(int(row[0]), int(row[1])) if row else Extent(0, 0)
 
 
-def store(session: Session, name: str, rows: Iterable[Standing], seen: Extent, method: str) -> int:
+def store(
+    session: Session,
+    name: str,
+    rows: Iterable[Standing],
+    seen: Extent,
+    method: str,
+    honesty: dict[str, Any] | None = None,
+) -> int:
     """Store a snapshot, forget old ones (see :data:`KEPT_SNAPSHOTS`), and return its id."""
-    snapshot = RatingSnapshot(board=name, votes=seen.votes, newest_vote=seen.newest, method=method[:80])
+    snapshot = RatingSnapshot(
+        board=name, votes=seen.votes, newest_vote=seen.newest, method=method[:80], honesty=honesty
+    )
     session.add(snapshot)
     session.flush()
     session.add_all(
@@ -131,7 +157,7 @@ def _forget(session: Session, name: str) -> None:
 
 
 def _hardly(now: Extent, before: Extent) -> bool:
-    """Whether so few votes came that the style board, whose fit reads every vote ten times, may wait for more."""
+    """Whether so few votes came that what costs much, the style board and the honesty figures, may wait for more."""
     return 0 <= now.votes - before.votes < now.votes / _STYLE_PATIENCE
 
 

@@ -7,6 +7,7 @@ index, and costs the new votes and not the old ones. What was excluded or releas
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -67,6 +68,7 @@ class VoteBook:
         self._room = {name: np.zeros((0, *axes), dtype=kind) for name, (kind, axes) in _COLUMNS.items()}
         self._size = 0
         self._counted = np.zeros(0, dtype=bool)
+        self._reasons: dict[int, tuple[str, ...]] = {}
         self._decode = msgspec.json.Decoder(_Features).decode
 
     def catch_up(self, session: Session) -> None:
@@ -87,12 +89,13 @@ class VoteBook:
             if len(page) < _CHUNK:
                 break
             after = page[-1][0]
-        excluded = reading.execute(select(Vote.id).where(Vote.counted.is_(False))).scalars().all()
-        self._counted = ~np.isin(self._column("id"), np.array(excluded, dtype=np.int64))
+        excluded = reading.execute(select(Vote.id, Vote.reasons).where(Vote.counted.is_(False))).all()
+        self._reasons = {key: tuple(sys.intern(reason) for reason in reasons or ()) for key, reasons in excluded}
+        self._counted = ~np.isin(self._column("id"), np.array(list(self._reasons), dtype=np.int64))
 
     def boards(self, min_votes: int = 1) -> list[str]:
         """``overall`` and every other board with at least so many counted votes, in the order of names."""
-        votes = {name: int(self._on(name).sum()) for name in self._boards}
+        votes = {name: int((self._on(name) & self._counted).sum()) for name in self._boards}
         return ["overall", *sorted(name for name, n in votes.items() if n >= min_votes)]
 
     def styled(self) -> int:
@@ -101,17 +104,19 @@ class VoteBook:
 
     def extent(self, board: str = "overall") -> Extent:
         """What a fit of this board would see now."""
-        chosen = self._on(board)
+        chosen = self._on(board) & self._counted
         newest = int(self._column("id")[chosen].max(initial=0))
         return Extent(int(chosen.sum()), newest, int(self._column("mixed")[chosen].sum()))
 
     def columns(self, board: str = "overall") -> Columns:
-        """The counted votes of a board."""
-        chosen = self._on(board)
+        """The counted votes of a board, and why others on it do not count."""
+        chosen = self._on(board) & self._counted
         a, b, outcome, probability, voter, style = (
             self._column(name)[chosen] for name in ("a", "b", "outcome", "probability", "voter", "style")
         )
-        return Columns(tuple(self._models), a, b, outcome, probability, voter, style)
+        left_out = self._column("id")[self._on(board) & ~self._counted].tolist()
+        reasons = tuple(self._reasons[key] for key in left_out)
+        return Columns(tuple(self._models), a, b, outcome, probability, voter, style, reasons)
 
     def counts(self) -> list[tuple[str, str, str, int]]:
         """Counted votes added up: model on side a, on side b, winner, how many."""
@@ -128,13 +133,13 @@ class VoteBook:
         return self._room[name][: self._size]
 
     def _on(self, board: str) -> NDArray[np.bool_]:
-        """Which votes count on a board."""
+        """Which votes are of a board, whether they count or not."""
         if board in WHOLE:
-            return self._counted
+            return np.ones(self._size, dtype=bool)
         bit = self._boards.get(board)
         if bit is None:
             return np.zeros(self._size, dtype=bool)
-        return np.asarray(self._counted & ((self._column("boards") & np.uint64(1 << bit)) > 0))
+        return np.asarray((self._column("boards") & np.uint64(1 << bit)) > 0)
 
     def _append(self, votes: list[Any]) -> None:
         if not votes:

@@ -12,6 +12,7 @@ from web.ratings import honesty
 from web.ratings.method import Columns, Method, tallied
 
 _DIGITS = 6
+METHOD = "AMIP: approximate maximum influence perturbation (Broderick, Giordano and Meager 2020)"
 
 
 def figures(votes: Columns, method: Method) -> dict[str, Any]:
@@ -28,7 +29,7 @@ def figures(votes: Columns, method: Method) -> dict[str, Any]:
     return _plain(
         {
             "votes": round(tally.total),
-            "flip": None if flip is None else asdict(flip),
+            "flip": None if flip is None else asdict(flip) | {"method": METHOD},
             "coverage": asdict(honesty.coverage(tally)),
             "position": asdict(honesty.position_bias(tally)),
             "agreement": asdict(honesty.agreement(pair, verdict, votes.voter)),

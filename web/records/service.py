@@ -17,8 +17,9 @@ from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from web import counts
-from web.arena import pairs
+from web.arena import catalogue, pairs
 from web.arena.excluded import ruled_since_newest_fit
+from web.arena.integrity.noting import of_answer
 from web.arena.transcript import good_turns, keep_text
 from web.context import Arena
 from web.models import Answer, Battle, Turn, Words, now
@@ -83,7 +84,7 @@ class Records:
         redraw.note(self.arena, result)
         if redraw.redrawn(self.arena, result):
             return
-        event = self.arena.db.write(lambda s: _store_result(s, self.arena.settings, result))
+        event = self.arena.db.write(lambda s: _store_result(s, self.arena, result))
         if event is not None:
             self._tell(result.battle_id, result.turn, result.retry, event)
 
@@ -117,10 +118,12 @@ class Records:
                 return False
             met = pairs.added_up(self._boards.book.counts())
             rows = self._boards.fit(seen)
+            honesty = self._boards.honesty(seen)
 
             def store(session: Session) -> None:
                 pairs.store(session, met)
-                self._boards.store(session, rows, seen)
+                self._boards.store(session, rows, seen, honesty)
+                catalogue.remember(session, self.arena.catalog)
 
             db.write(store)
             self._boards.stored(seen)
@@ -153,7 +156,7 @@ class Records:
             channel.expire(self.arena.redis, battle_id, UNSTORED_S)
 
 
-def _store_result(session: Session, settings: WebSettings, result: BattleResult) -> StoredEvent | None:
+def _store_result(session: Session, arena: Arena, result: BattleResult) -> StoredEvent | None:
     battle = session.get(Battle, result.battle_id, with_for_update=True)
     if battle is None:
         log.warning("a result for an unknown battle is dropped")
@@ -175,7 +178,7 @@ def _store_result(session: Session, settings: WebSettings, result: BattleResult)
     battle.error = _plain(event.error) if isinstance(event, BattleFailed) else None
     for side, model in zip(SIDES, (battle.model_a, battle.model_b), strict=True):
         if side in turn.trying:
-            _store_answer(session, settings, result, side, model)
+            _store_answer(session, arena, result, side, model)
     return event
 
 
@@ -197,7 +200,7 @@ def _begun(session: Session, battle_id: str, turn: int) -> bool:
     return battle is not None and asked is not None and battle.attempt > asked.before
 
 
-def _store_answer(session: Session, settings: WebSettings, result: BattleResult, side: str, model: str) -> None:
+def _store_answer(session: Session, arena: Arena, result: BattleResult, side: str, model: str) -> None:
     ended: SideResult = getattr(result.sides, side)
     text = ended.text.replace("\x00", "")  # PostgreSQL cannot hold it
     key = {"battle_id": result.battle_id, "turn": result.turn}
@@ -217,9 +220,10 @@ def _store_answer(session: Session, settings: WebSettings, result: BattleResult,
             duration_s=ended.timings.duration_s,
             style=style(text),
             error=_plain(ended.error),
+            leaks=of_answer(text, arena.catalog, model),
         )
     )
-    keep_text(session, settings, result.battle_id, result.turn, side, text)
+    keep_text(session, arena.settings, result.battle_id, result.turn, side, text)
 
 
 def _store_failure(session: Session, battle_id: str, turn: int, retry: int, why: Failure) -> BattleFailed | None:

@@ -61,14 +61,15 @@ class CatalogError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """``models`` compete, in the file's order; ``entries`` also holds those with ``enabled = false``."""
+    """``models`` compete, in the file's order; ``entries`` also holds the retired and those with
+    ``enabled = false``."""
 
     entries: tuple[ModelSpec, ...]
     title: str = ""
 
     @property
     def models(self) -> tuple[ModelSpec, ...]:
-        return tuple(m for m in self.entries if m.enabled)
+        return tuple(m for m in self.entries if m.enabled and not m.retired)
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -79,7 +80,7 @@ class Catalog:
     def needed(self) -> tuple[ModelSpec, ...]:
         """Entries whose files a worker needs: the models that compete, and the bases of the adapters among them."""
         bases = {m.lora.base for m in self.models if m.lora is not None}
-        return tuple(m for m in self.entries if m.enabled or m.id in bases)
+        return tuple(m for m in self.entries if m.id in bases or (m.enabled and not m.retired))
 
     @property
     def engines(self) -> tuple[ModelSpec, ...]:

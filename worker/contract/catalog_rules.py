@@ -5,10 +5,12 @@ Each problem is ``(key, model, reason)``; the reason is one line that ends with 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from worker.contract.model_spec import HubSource, ModelSpec, Source
 
+Described = tuple[str, str, str, str, str]
 Problem = tuple[str, str | None, str]
 _Found = Iterator[tuple[str, str]]
 
@@ -16,16 +18,55 @@ _Found = Iterator[tuple[str, str]]
 def problems(entries: tuple[ModelSpec, ...]) -> Iterator[Problem]:
     """Every problem, in the file's order."""
     seen: dict[str, int] = {}
+    holders: dict[str, int] = {}
     for i, spec in enumerate(entries):
         for field, value in (("id", spec.id), ("name", spec.name)):
-            first = seen.setdefault(f"{field}={value.casefold()}", i)
+            first = seen.setdefault(f"{field}={_letters(value) if field == 'name' else value}", i)
             if first != i:
                 yield f"models[{i}].{field}", spec.id, f"{value!r} is already taken by models[{first}]; make it unique"
-        for field, reason in _of_entry(spec, entries):
+        for field, reason in (*_of_entry(spec, entries), *_of_variant(spec, entries, holders, i)):
             yield f"models[{i}].{field}", spec.id, reason
-    enabled = sum(m.enabled for m in entries)
+    enabled = sum(m.enabled and not m.retired for m in entries)
     if enabled < 2:
         yield "models", None, f"a battle needs two models and {enabled} is enabled; add or enable another"
+
+
+def same_but_for_packing(one: Described, other: Described) -> bool:
+    """Whether two models are one model otherwise packed: by their entries' word, or of one family, with as many
+    parameters, in weights of different precision. Each is ``(id, family, parameters, precision, variant_of)``.
+    """
+    own, family, parameters, precision, parent = one
+    if parent == other[0] or other[4] == own or (parent and parent == other[4]):
+        return True
+    told = bool(family and parameters and precision and other[3])
+    return told and (family, parameters) == other[1:3] and precision != other[3]
+
+
+def _of_variant(spec: ModelSpec, entries: tuple[ModelSpec, ...], holders: dict[str, int], i: int) -> _Found:
+    """One model must not take two places unseen: clones lift each other's rank (arXiv:2603.26891)."""
+    if spec.variant_of and spec.variant_of not in {m.id for m in entries} - {spec.id}:
+        yield "variant_of", f"no other entry has the id {spec.variant_of!r}; name the one it is a variant of"
+    if not spec.enabled or spec.retired or spec.variant_of:
+        return
+    for weights in _weights(spec):
+        first = holders.setdefault(weights, i)
+        if first != i:
+            which = entries[first].id
+            yield "variant_of", f"has the very weights of models[{first}]; say so: variant_of = {which!r}"
+            return
+
+
+def _weights(spec: ModelSpec) -> Iterator[str]:
+    yield from (f"sha256={source.sha256}" for source in spec.sources if source.sha256)
+    if spec.path:
+        yield f"path={spec.path}"
+    if spec.remote is not None:
+        yield f"remote={spec.remote.base_url} {spec.remote.model}"
+
+
+def _letters(name: str) -> str:
+    """A name as people tell it from others: case, spaces and punctuation between words aside."""
+    return re.sub(r"[\W_]+", " ", name.casefold()).strip() or name
 
 
 def _of_entry(spec: ModelSpec, entries: tuple[ModelSpec, ...]) -> _Found:

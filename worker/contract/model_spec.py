@@ -157,6 +157,10 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     # Whether and how often it takes part
     enabled: bool = True
+    retired: str = ""
+    """Since when it takes part no more, and why, in words; it stays on the boards, marked, under its name."""
+    variant_of: str = ""
+    """Id of the entry of the same model otherwise packed or prompted; boards name each beside the other."""
     weight: Annotated[float, Meta(gt=0)] = 1.0
 
     # Where the weights come from

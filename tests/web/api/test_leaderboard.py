@@ -200,3 +200,34 @@ def test_stored_pairs_follow_the_votes_and_nothing_else_is_written(arena: Arena,
     assert not [s for s in said if s.startswith(("INSERT", "UPDATE", "DELETE"))]
     assert arena.db.read(pairs.tally) == arena.db.read(pairs.read)
     assert arena.db.read(board.newest) == 1
+
+
+def test_the_board_says_how_far_it_can_be_trusted(
+    client: FlaskClient, arena: Arena, votes: Callable[..., None], records: Records
+) -> None:
+    assert client.get("/api/leaderboard").get_json()["honesty"] is None
+    votes((SWIFT, SAGE, "a"), (SAGE, SWIFT, "b"), (SWIFT, BARD, "a"), (BARD, SAGE, "a"), refresh=False)
+    out = {"counted": False, "reasons": ["leaked", "flagged"]}
+    arena.db.write(lambda s: s.execute(update(Vote).where(Vote.model_a == BARD).values(**out)))
+    records.refresh_ratings()
+    body = client.get("/api/leaderboard").get_json()
+    said = body["honesty"]
+    assert said["votes"] == body["votes"] == 3
+    assert (said["flip"]["top"], said["flip"]["confirmed"]) == (SWIFT, False), "it won them all"
+    assert "Broderick" in said["flip"]["method"]
+    assert said["coverage"] == {"met": 2, "possible": 3, "fewest": 0, "median": 1.0}
+    assert (said["position"]["votes"], said["position"]["share"]) == (3, round(2 / 3, 6))
+    assert said["agreement"] == {"pairwise": None, "alpha": None, "things": 0}
+    assert said["excluded"] == {"flagged": 1, "leaked": 1}
+    arena.db.write(lambda s: s.execute(update(Vote).values(counted=True, reasons=[])))
+    records.refresh_ratings()
+    assert client.get("/api/leaderboard").get_json()["honesty"]["excluded"] == {}
+
+
+def test_rows_say_which_ranks_are_possible(client: FlaskClient, votes: Callable[..., None]) -> None:
+    votes(*[(SWIFT, SAGE, "a")] * 30, *[(SAGE, SWIFT, "a")] * 2, (SWIFT, BARD, "tie"))
+    rows = {r["model"]: r for r in client.get("/api/leaderboard").get_json()["models"]}
+    assert (rows[SWIFT]["best_rank"], rows[SAGE]["worst_rank"]) == (1, 3)
+    assert rows[BARD]["worst_rank"] - rows[BARD]["best_rank"] >= 1
+    for row in rows.values():
+        assert row["best_rank"] <= row["rank"] <= row["worst_rank"]

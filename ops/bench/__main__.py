@@ -21,6 +21,9 @@ BENCHES = (
     "weights",
     "sampling",
     "accept",
+    "placement",
+    "render",
+    "duel",
 )
 
 

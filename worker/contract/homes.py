@@ -25,7 +25,6 @@ _LEAST = 0.02
 """Of all demand, shared out evenly before anything else: a model nobody has asked for has a place too."""
 
 
-@lru_cache(maxsize=2**19)
 def unit(worker: str, what: str) -> float:
     """Uniform in (0, 1), the same for the same two in every process."""
     digest = hashlib.blake2b(f"{worker}\0{what}".encode(), digest_size=8).digest()
@@ -43,17 +42,23 @@ def steady(now: Mapping[str, float], before: Mapping[str, float]) -> dict[str, f
 
 @dataclass(frozen=True, slots=True)
 class Homes:
-    """Made by :func:`spread`. ``keepers``: workers by the model that is their anchor; ``serves``: models by worker."""
+    """Made by :func:`spread`.
+
+    ``serves``: models by worker. ``heat``: each model's share of demand; ``weight``: that of the pairs it would anchor.
+    ``keepers``: workers by the model that is their anchor.
+    """
 
     serves: Mapping[str, frozenset[str]]
     heat: Mapping[str, float]
+    weight: Mapping[str, float]
     keepers: Mapping[str, tuple[str, ...]]
-    _share: Mapping[str, float]
+    _within: Mapping[str, float]
+    """Each pair's share of what its anchor is asked for."""
     _known: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def anchor(self, models: Iterable[str]) -> str:
         """The one of ``models`` that its workers are to keep."""
-        return max(models, key=lambda m: (self.heat.get(m, 0.0), m))
+        return _anchor(self.heat, models)
 
     def of(self, key: str) -> tuple[str, ...]:
         """The workers a pair belongs to, by its key, or a model by its id; none if nobody can serve it."""
@@ -67,34 +72,43 @@ class Homes:
         if not able:
             able = [w for w, has in self.serves.items() if models <= has]
             return (max(able, key=lambda w: unit(w, key)),) if able else ()
-        many = max(math.ceil(len(able) * self._share.get(key, 0.0)), 1)
+        many = max(math.ceil(len(able) * self._within.get(key, 0.0)), 1)
         return tuple(sorted(able, key=lambda w: -unit(w, key))[:many])
 
 
-def spread(
-    serves: Mapping[str, frozenset[str]], demand: Mapping[str, float], before: Mapping[str, float] | None = None
-) -> Homes:
+def spread(serves: Mapping[str, frozenset[str]], demand: Mapping[str, float], before: Homes | None = None) -> Homes:
     """``serves``: what each worker could hold. ``demand``: battles (or chats) by pair key (or model), in any unit.
 
-    ``before``: the ``heat`` of an earlier spread, so that small changes of demand change nothing.
+    ``before``: what was found the last time, so that small changes of demand change nothing.
     """
     models = sorted({m for has in serves.values() for m in has})
     total = math.fsum(demand.values())
-    least = (_LEAST * total or 1.0) / max(len(models), 1)
+    share = {key: rate / total for key, rate in demand.items()} if total > 0 else {}
     asked: dict[str, float] = defaultdict(float)
-    for key, rate in demand.items():
+    for key, part in share.items():
         for model in key.split("|"):
-            asked[model] += rate
-    heat = steady({m: asked[m] + least for m in models}, before or {})
-    homes = Homes(serves, heat, {}, {})
+            asked[model] += part
+    least = (_LEAST if share else 1.0) / max(len(models), 1)
+    heat = steady({m: asked[m] + least for m in models}, before.heat if before else {})
     by_anchor: dict[str, float] = defaultdict(float)
-    for key, rate in demand.items():
-        by_anchor[homes.anchor(key.split("|"))] += rate
-    # Steady too: as the anchor's part of its model's heat, in eighths.
-    weight = {m: heat[m] * max(round(8 * by_anchor[m] / asked[m]) / 8, 0.02) if asked[m] else heat[m] for m in models}
-    keepers = _keepers(serves, weight)
-    share = {k: rate / by_anchor[homes.anchor(k.split("|"))] for k, rate in demand.items() if rate > 0}
-    return Homes(serves, heat, keepers, share)
+    for key, part in share.items():
+        by_anchor[_anchor(heat, key.split("|"))] += part
+    weight = steady({m: by_anchor[m] + least for m in models}, before.weight if before else {})
+    if before is not None and (before.serves, before.weight) == (serves, weight):
+        keepers = before.keepers
+    else:
+        keepers = _keepers(serves, weight)
+    within = {k: part / by_anchor[_anchor(heat, k.split("|"))] for k, part in share.items()}
+    return Homes(serves, heat, weight, keepers, within)
+
+
+def _anchor(heat: Mapping[str, float], models: Iterable[str]) -> str:
+    return max(models, key=lambda m: (heat.get(m, 0.0), m))
+
+
+@lru_cache(maxsize=4096)
+def _luck(worker: str, models: frozenset[str]) -> tuple[tuple[str, float], ...]:
+    return tuple((model, -1.0 / math.log(unit(worker, model))) for model in sorted(models))
 
 
 def _keepers(serves: Mapping[str, frozenset[str]], weight: Mapping[str, float]) -> dict[str, tuple[str, ...]]:
@@ -102,8 +116,8 @@ def _keepers(serves: Mapping[str, frozenset[str]], weight: Mapping[str, float]) 
     nearest: dict[str, tuple[float, str]] = {}
     for worker, models in serves.items():
         best, anchor = 0.0, ""
-        for model in models:
-            score = -weight[model] / math.log(unit(worker, model))
+        for model, luck in _luck(worker, models):
+            score = weight[model] * luck
             if score > best:
                 best, anchor = score, model
             if score > nearest.get(model, (0.0, ""))[0]:

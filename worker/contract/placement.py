@@ -23,7 +23,7 @@ FLIGHT_S = 0.5
 REFRESH_S = 5.0
 """As often demand is added up."""
 FEW = 12
-"""Of so many workers all are looked at; of more, those that have the pair, those it belongs to, and a few more."""
+"""Of so many workers all are looked at; of more, those that have the pair, those it belongs to, a few that have half of it, and a few more."""
 _MORE = 4
 _LOAD_S = 15.0
 """Of a worker that does not say what a load costs."""
@@ -91,10 +91,9 @@ class Fleet:
                 for key, rate in report.asked.items():
                     demand[key] += rate
             serves = {w: self._models(self.reports[w]) for w in self._taking}
-            before = self._homes.heat if self._homes is not None else None
             known = {m for has in serves.values() for m in has}
             asked = {k: rate for k, rate in demand.items() if known.issuperset(k.split("|"))}
-            self._homes = spread(serves, asked, before)
+            self._homes = spread(serves, asked, self._homes)
             self._homes_at = now
         return self._homes
 
@@ -103,9 +102,10 @@ class Fleet:
         if len(self._taking) <= FEW:
             return self._taking
         there = set.intersection(*(self._here[m] for m in models))
-        keepers = homes.keepers.get(homes.anchor(models), ())
-        some = dice.sample(keepers, min(_MORE, len(keepers)))
-        return [*{*there, *homes.of(job_key(models)), *some, *dice.sample(self._taking, _MORE)}]
+        found = dict.fromkeys([*sorted(there), *homes.of(job_key(models))])
+        for some in (*(sorted(self._here[m]) for m in models), self._taking):
+            found.update(dict.fromkeys(dice.sample(some, min(_MORE, len(some)))))
+        return list(found)
 
     def everybody(self) -> list[str]:
         """Names of all who take jobs."""
@@ -166,7 +166,7 @@ def _wait_s(fleet: Fleet, worker: str, models: Sequence[str], key: str, belongs:
     bring = sum(bring_s(report, m) for m in models)
     told = report.eta.get(key)
     wait = report.line_s + bring if told is None else told
-    wait += more * report.each_s
+    wait += (report.waiting + more) * report.each_s
     if bring and not belongs:
         wait += bring
     return wait + 2 * report.silent_s if report.silent_s > SILENT_S else wait  # it may be dead

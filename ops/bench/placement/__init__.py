@@ -1,0 +1,90 @@
+"""Which worker a battle goes to: the real placement on a simulated fleet of GPUs, against random and least loaded.
+
+Models are asked for by Zipf's law, a battle's two one after the other; a GPU holds two engines and answers many battles
+at once (gpu.py); loads, decode rates and answers have the figures in the head. Ours sees reports up to two seconds old
+and several senders know nothing of each other; least loaded knows the truth. Throughput is of a fleet that always has
+work for every GPU; waits are of the same arrivals for all, at a share of what random sustains. Other: the named rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from ops.bench.contention import quantile, workers
+from ops.bench.placement.fleet import PLACINGS, REPORT_S, SENDERS, SIZES_S, TOKENS, Outcome, Run, World
+from ops.bench.report import Row, paired
+
+OURS = "ours"
+OTHERS = tuple(name for name in PLACINGS if name != OURS)
+PER_GPU = 12
+SHARE = 0.7
+
+
+def add_arguments(parser: Any) -> None:
+    world = World()
+    parser.add_argument("--gpus", type=int, default=world.gpus, help="GPUs there are (default 1000)")
+    parser.add_argument("--models", type=int, default=world.models, help="models there are (default 200)")
+    parser.add_argument("--zipf", type=float, default=world.zipf, help="exponent of demand by rank (default 1)")
+    parser.add_argument("--seconds", type=float, default=world.seconds, help="of each day; its first half is warm-up")
+    parser.add_argument("--seeds", type=int, default=3, help="days of each kind (default 3)")
+    parser.add_argument("--per-gpu", type=int, default=PER_GPU, help=f"battles for each GPU, always ({PER_GPU})")
+    parser.add_argument("--share", type=float, default=SHARE, help=f"of random's throughput, for waits ({SHARE:g})")
+
+
+def run(args: Any) -> tuple[str, list[Row]]:
+    """Rows for the report."""
+    world = World(args.gpus, args.models, args.zipf, args.seconds, args.seconds / 2)
+    with workers() as processes:
+        rows = compared(world, args.seeds, args.per_gpu, args.share, each=processes.map)
+    low, high = SIZES_S
+    said = (
+        f"as named; {world.gpus} GPUs, {world.models} models, demand 1/rank^{world.zipf:g}, 2 engines and 16 seats a GPU, "
+        f"loads {low:g} to {high:g} s, answers of {TOKENS[0]:g} tokens (median) at 45 tokens/s alone and less in company; "
+        f"reports every {REPORT_S:g} s, {SENDERS} senders; throughput with {args.per_gpu} battles a GPU at all times, "
+        f"waits at {args.share:g} of random's throughput"
+    )
+    return said, rows
+
+
+def compared(
+    world: World, seeds: int, per_gpu: int = PER_GPU, share: float = SHARE, *, each: Callable[..., Any] = map
+) -> list[Row]:
+    """Ours against each of the others: medians over the seeds. ``each``: a map, of a process pool perhaps."""
+    days = [World(world.gpus, world.models, world.zipf, world.seconds, world.warm_s, s) for s in range(seeds)]
+    full = {name: list(each(partial(saturated, who=name, per_gpu=per_gpu), days)) for name in PLACINGS}
+    rates = [share * per_second(world, outcome) for outcome in full["random"]]
+    flowing = {name: list(each(partial(offered, who=name), days, rates)) for name in PLACINGS}
+    rows = []
+    for name in OTHERS:
+        rows += _against(world, name, full, flowing)
+    return rows
+
+
+def saturated(world: World, who: str, per_gpu: int) -> Outcome:
+    """A fleet in which so many battles a GPU wait or run at any time."""
+    return Run(world, who, per_gpu=per_gpu).run()
+
+
+def offered(world: World, rate: float, who: str) -> Outcome:
+    """A fleet to which so many battles a second come."""
+    return Run(world, who, rate=rate).run()
+
+
+def per_second(world: World, outcome: Outcome) -> float:
+    return outcome.ended / (world.seconds - world.warm_s)
+
+
+def _against(
+    world: World, name: str, full: dict[str, list[Outcome]], flowing: dict[str, list[Outcome]]
+) -> Sequence[Row]:
+    def row(measure: str, unit: str, of: Callable[[Outcome], float], among: dict[str, list[Outcome]]) -> Row:
+        return paired(f"{name}: {measure}", unit, [of(o) for o in among[OURS]], [of(o) for o in among[name]])
+
+    return (
+        row("throughput", "battles/GPU/min", lambda o: 60 * per_second(world, o) / world.gpus, full),
+        row("loads, full", "a battle", lambda o: o.loads / max(o.ended, 1), full),
+        row("P50 wait", "s", lambda o: max(quantile(o.waits, 0.5), 0.01), flowing),
+        row("P95 wait", "s", lambda o: quantile(o.waits, 0.95), flowing),
+    )

@@ -1,0 +1,100 @@
+"""Three real workers on one broker: battles are spread over them, one is drained and one killed, and nothing is lost."""
+
+from __future__ import annotations
+
+import concurrent.futures
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from ops.client import Client
+from tests.integration.conftest import entry, program
+from tests.processes import Process, Stack, celery_worker, running, wait_for
+from tests.redis_server import private_redis
+from worker.contract import events as ev
+from worker.contract import holding, jobs, residency
+
+MODELS = ("ant", "bee", "cat", "dog")
+PRELOADED = {"one": "ant,bee", "two": "cat,dog", "three": "ant,cat"}
+EDGE = ("elk", "fox")
+
+
+def catalog(folder: Path, *models: str) -> str:
+    file = folder / f"{'-'.join(models)}.toml"
+    file.write_text("".join(entry(m, tokens_per_s=40, length=60, more=", load_s = 0.2") for m in models))
+    return str(file)
+
+
+class Fleet:
+    """An arena with several workers. ``down``: those that were killed."""
+
+    def __init__(self, url: str, folder: Path, workers: dict[str, dict[str, str]], env: dict[str, str]) -> None:
+        self.stack = Stack({"ARENA_REDIS_URL": url, "ARENA_SAMPLING": "uniform", **env}, folder)
+        self.workers = {n: celery_worker({**self.stack.env, **more}, folder, n) for n, more in workers.items()}
+        self.redis = redis.Redis.from_url(url)
+        self.url = url
+
+    def start(self) -> Iterator[Fleet]:
+        self.stack.migrate()
+        with running(self.stack.records, *self.workers.values(), self.stack.web):
+            self.stack.wait_ready()
+            wait_for("every worker", lambda: len(self.accepting()) == len(self.workers), 90)
+            yield self
+        self.redis.close()
+
+    def accepting(self) -> set[str]:
+        return {r.worker.partition("@")[0] for r in residency.read(self.redis) if r.accepting}
+
+    def busy(self, worker: str) -> int:
+        """Battles in a worker's hands, as it reports."""
+        return sum(r.running + r.waiting for r in residency.read(self.redis) if r.worker == node(worker))
+
+    def drain(self, worker: str) -> None:
+        with program(self.url) as app:
+            assert app.control.broadcast("drain", destination=[node(worker)], reply=True, timeout=20, limit=1)
+
+    def process(self, worker: str) -> Process:
+        return self.workers[worker]
+
+
+def node(worker: str) -> str:
+    return f"{worker}@test"
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Iterator[Fleet]:
+    """Three alike, each with another pair in memory."""
+    with private_redis(tmp_path) as url:
+        workers = {name: {"ARENA_PRELOAD": models} for name, models in PRELOADED.items()}
+        yield from Fleet(url, tmp_path, workers, {"ARENA_CATALOG": catalog(tmp_path, *MODELS)}).start()
+
+
+def answered(fleet: Fleet, number: int) -> None:
+    """One visitor's battle, to its end. Raises AssertionError when it is not whole."""
+    client = Client(fleet.stack.url, timeout=90)
+    battle = client.start(f"question {number}")
+    watched = client.watch(battle, 90)
+    stored = client.battle(battle)
+    assert (watched.view.state, stored["state"]) == ("finished", "finished"), stored
+    for side in ev.SIDES:
+        told = getattr(watched.view.turns[0], side).text
+        assert told == stored["turns"][0][side]["text"]
+        assert len(told.split()) >= 10
+
+
+def test_one_is_drained_and_one_killed_under_load_and_no_battle_is_lost(fleet: Fleet) -> None:
+    with concurrent.futures.ThreadPoolExecutor(18) as visitors:
+        first = [visitors.submit(answered, fleet, n) for n in range(18)]
+        wait_for("all three to be at work", lambda: all(fleet.busy(w) for w in PRELOADED), 30)
+        fleet.drain("one")
+        fleet.process("two").kill()
+        then = [visitors.submit(answered, fleet, n) for n in range(18, 36)]
+        for visit in (*first, *then):
+            visit.result()
+    wait_for("the killed one to be gone", lambda: fleet.accepting() == {"three"}, 30)
+    assert holding.read(fleet.redis) == set(), "nothing is stuck in anybody's hands"
+    assert fleet.process("one").running
+    queues = [jobs.queue_of(None), *(jobs.queue_of(node(w)) for w in PRELOADED)]
+    assert sum(fleet.redis.llen(q) for q in queues) == 0

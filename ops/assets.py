@@ -147,8 +147,7 @@ def _esbuild(*arguments: str) -> None:
     fixed = ["--bundle", "--target=es2022,chrome111,firefox115,safari16.4", "--log-level=warning"]
     fixed += ["--jsx=automatic", "--jsx-import-source=preact"]
     command = [_node(), _script("esbuild"), *arguments, *fixed]
-    environment = {**os.environ, "NODE_PATH": str(UI / "node_modules")}  # for scripts that lie outside web/ui
-    result = subprocess.run(command, cwd=UI, capture_output=True, text=True, env=environment)
+    result = subprocess.run(command, cwd=UI, capture_output=True, text=True)
     if result.returncode:
         raise AssetsError(f"esbuild could not bundle the pages:\n{result.stderr.strip()}")
 

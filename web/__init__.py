@@ -25,6 +25,7 @@ def create_app(settings: WebSettings | None = None) -> APIFlask:
         docs,
         errors,
         idempotency,
+        language,
         limits,
         live,
         metrics,
@@ -52,6 +53,7 @@ def create_app(settings: WebSettings | None = None) -> APIFlask:
 
     tracking.init_app(app, settings, series)
     errors.init_app(app)
+    language.init_app(app)
     openai.init_app(app, settings)
     limits.init_app(app, settings)
     access.init_app(app)

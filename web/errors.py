@@ -20,6 +20,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 from wsproto.utilities import RemoteProtocolError
 
+from web.language import SOURCE, current, gettext
+
 log = logging.getLogger(__name__)
 
 PROBLEM_TYPE = "urn:llm-arena:problem:"
@@ -291,15 +293,16 @@ class NotReady(_Later):
     status, code, title = 503, "not_ready", "The arena is not ready yet"
 
 
-HTTP_CODES = {
-    400: "bad_request",
-    404: "not_found",
-    405: "method_not_allowed",
-    413: "body_too_large",
-    414: "address_too_long",
-    415: "not_json",
-    431: "headers_too_large",
+HTTP_PROBLEMS = {
+    400: ("bad_request", "The request makes no sense"),
+    404: ("not_found", "There is nothing at this address"),
+    405: ("method_not_allowed", "This address does not know this method"),
+    413: ("body_too_large", "The body is too large"),
+    414: ("address_too_long", "The address is too long"),
+    415: ("not_json", "The body is not JSON"),
+    431: ("headers_too_large", "The headers are too large"),
 }
+"""Code and title of refusals that the HTTP layer makes, before any view is asked."""
 
 
 def problem(error: ArenaError) -> Response:
@@ -340,7 +343,9 @@ def _answer(error: ArenaError) -> Response:
     if api or request.method not in ("GET", "HEAD") or not request.accept_mimetypes.accept_html:
         return problem(error)
     try:
-        page = render_template("error.html", status=error.status, title=error.title, detail=error.detail)
+        title = gettext(error.title)
+        detail = error.detail if current().tag == SOURCE else ""
+        page = render_template("error.html", status=error.status, title=title, detail=detail)
     except Exception:
         log.exception("the error page itself failed")
         return problem(error)
@@ -357,8 +362,8 @@ def _from_http(error: HTTPException) -> ArenaError:
         status = error.response.status_code
     kind = ArenaError(error.description or error.name)
     kind.status = status
-    kind.code = HTTP_CODES.get(status, "internal" if status >= 500 else "bad_request")
-    kind.title = error.name
+    known = HTTP_PROBLEMS.get(status)
+    kind.code, kind.title = known or ("internal" if status >= 500 else "bad_request", error.name)
     kind.headers = {k: v for k, v in error.get_headers() if k in ("Allow", "Retry-After", "Location")}
     return kind
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from web.errors import HTTP_CODES, ArenaError
+from web.errors import HTTP_PROBLEMS, ArenaError
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,17 +18,6 @@ class Known:
     later: bool = False
 
 
-_HTTP_TITLES = {
-    400: "The request makes no sense",
-    404: "There is nothing at this address",
-    405: "This address does not know this method",
-    413: "The body is too large",
-    414: "The address is too long",
-    415: "The body is not JSON",
-    431: "The headers are too large",
-}
-
-
 def known(kind: type[ArenaError]) -> Known:
     """The row of one class."""
     return Known(kind.code, kind.status, kind.title, kind.later)
@@ -36,12 +25,13 @@ def known(kind: type[ArenaError]) -> Known:
 
 def by_http(status: int) -> Known:
     """The row of a refusal that the HTTP layer makes, before any view is asked."""
-    return Known(HTTP_CODES[status], status, _HTTP_TITLES[status])
+    code, title = HTTP_PROBLEMS[status]
+    return Known(code, status, title)
 
 
 def every_problem() -> list[Known]:
     """Every refusal that loaded code can make, by status and code."""
-    rows = {(k.status, k.code): k for k in map(by_http, _HTTP_TITLES)}
+    rows = {(k.status, k.code): k for k in map(by_http, HTTP_PROBLEMS)}
     rows |= {(k.status, k.code): k for k in map(known, _classes(ArenaError))}
     return [rows[key] for key in sorted(rows)]
 

@@ -114,6 +114,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             "ARENA_REDIS_URL": users["web"],
             "ARENA_CATALOG": str(folder / "catalog.toml"),
             "ARENA_LIMITS": "off",
+            "ARENA_INTEGRITY": "off",
         }
         made = Stack(env, folder)
         made.worker = celery_worker({**made.env, "ARENA_REDIS_URL": users["worker"]}, folder)

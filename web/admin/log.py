@@ -24,10 +24,14 @@ _NEWEST = 2**31 - 1
 """The greatest number that PostgreSQL compares an id with."""
 
 
+def name_of(by: Key | str) -> str:
+    """How the log calls who does something."""
+    return by if isinstance(by, str) else by.id
+
+
 def note(session: Session, by: Key | str, action: str, target: str, reason: str = "") -> None:
     """One line, committed with whatever else ``session`` changes."""
-    who = by if isinstance(by, str) else by.id
-    session.add(AuditLine(by=who, action=action, target=target, reason=reason))
+    session.add(AuditLine(by=name_of(by), action=action, target=target, reason=reason))
 
 
 @dataclass(frozen=True, slots=True)

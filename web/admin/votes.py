@@ -13,9 +13,10 @@ from sqlalchemy.orm import Session
 
 from web.access import Key
 from web.admin.errors import Unchanged, UnknownSession, UnknownVote
-from web.admin.log import note
+from web.admin.log import name_of, note
 from web.arena.deletion import deleted_word
-from web.arena.excluded import FLAGGED, QUARANTINED
+from web.arena.excluded import FLAGGED, QUARANTINED, add_reason, ranked_of, remove_reason
+from web.arena.integrity.rules import CLEARED, OF_VOTES
 from web.models import Battle, Quarantine, Vote, now
 
 _LOOKED_AT = 2000
@@ -39,30 +40,36 @@ def listed(
 def flag(session: Session, by: Key, vote_id: int, reason: str) -> Vote:
     """Have a vote not count. Raises UnknownVote or Unchanged."""
     vote = _vote(session, vote_id)
-    if not _add(vote, FLAGGED):
+    if not add_reason(vote, FLAGGED):
         raise Unchanged("This vote is flagged already.")
     note(session, by, "vote.flag", str(vote_id), reason)
     return vote
 
 
 def unflag(session: Session, by: Key, vote_id: int, reason: str) -> Vote:
-    """Undo :func:`flag`; the vote counts when nothing else is against it. Raises UnknownVote or Unchanged."""
+    """Undo :func:`flag` and whatever the rules of ``arena.integrity`` had against the vote, for good.
+
+    The vote counts when nothing else is against it, such as its session's quarantine. Raises UnknownVote or Unchanged.
+    """
     vote = _vote(session, vote_id)
-    if not _remove(vote, FLAGGED, _ranked(session, [vote])):
+    ranked = ranked_of(session, [vote])
+    if not [known for known in (FLAGGED, *OF_VOTES) if remove_reason(vote, known, ranked)]:
         raise Unchanged("This vote is not flagged.")
+    vote.evidence = {**(vote.evidence or {}), CLEARED: True}
     note(session, by, "vote.unflag", str(vote_id), reason)
     return vote
 
 
 @dataclass(frozen=True, slots=True)
 class Voter:
-    """A session, or a key, by its hash. ``quarantined_at``: set while it is set apart."""
+    """A session, or a key, by its hash. ``quarantined_at``, ``quarantined_by``: set while it is set apart."""
 
     owner: str
     votes: int
     counted: int
     newest_vote_at: datetime | None
     quarantined_at: datetime | None
+    quarantined_by: str
     reason: str
 
 
@@ -97,7 +104,7 @@ def set_apart(session: Session) -> list[Voter]:
     return _told(session, list(rows))
 
 
-def quarantine(session: Session, by: Key, owner: str, reason: str, key: str) -> int:
+def quarantine(session: Session, by: Key | str, owner: str, reason: str, key: str) -> int:
     """Have no vote of ``owner`` count, cast or to be cast, also those of battles it deleted; how many that took out.
 
     Raises UnknownSession, or Unchanged when it is set apart already and every vote of it is out.
@@ -106,19 +113,19 @@ def quarantine(session: Session, by: Key, owner: str, reason: str, key: str) -> 
     whose = _names(owner, key)
     if row is None and not _known(session, whose):
         raise UnknownSession()
-    changed = sum(_add(vote, QUARANTINED) for vote in _votes_of(session, whose))
+    changed = sum(add_reason(vote, QUARANTINED) for vote in _votes_of(session, whose))
     active = row is not None and row.released_at is None
     if active and not changed:
         raise Unchanged("This session is set apart already.")
     if row is None:
-        session.add(Quarantine(owner=owner, reason=reason, created_at=now(), released_at=None))
+        session.add(Quarantine(owner=owner, reason=reason, created_at=now(), released_at=None, by=name_of(by)))
     elif not active:
-        row.reason, row.created_at, row.released_at = reason, now(), None
+        row.reason, row.created_at, row.released_at, row.by = reason, now(), None, name_of(by)
     note(session, by, "session.quarantine", owner, reason)
     return changed
 
 
-def release(session: Session, by: Key, owner: str, reason: str, key: str) -> int:
+def release(session: Session, by: Key | str, owner: str, reason: str, key: str) -> int:
     """Undo :func:`quarantine`; how many votes count again. Raises UnknownSession or Unchanged."""
     row = session.get(Quarantine, owner, with_for_update=True)
     whose = _names(owner, key)
@@ -126,10 +133,10 @@ def release(session: Session, by: Key, owner: str, reason: str, key: str) -> int
         raise UnknownSession()
     if row is None or row.released_at is not None:
         raise Unchanged("This session is not set apart.")
-    row.released_at = now()
+    row.released_at, row.released_by = now(), name_of(by)
     votes = _votes_of(session, whose)
-    ranked = _ranked(session, votes)
-    counted = sum(_remove(vote, QUARANTINED, ranked) and vote.counted for vote in votes)
+    ranked = ranked_of(session, votes)
+    counted = sum(remove_reason(vote, QUARANTINED, ranked) and vote.counted for vote in votes)
     note(session, by, "session.release", owner, reason)
     return counted
 
@@ -151,29 +158,6 @@ def _names(owner: str, key: str) -> tuple[str, str]:
 
 def _votes_of(session: Session, whose: tuple[str, str]) -> Sequence[Vote]:
     return session.scalars(select(Vote).where(Vote.owner.in_(whose)).with_for_update()).all()
-
-
-def _add(vote: Vote, reason: str) -> bool:
-    """Whether it was not there."""
-    if reason in vote.reasons:
-        return False
-    vote.reasons = [*vote.reasons, reason]
-    vote.counted = False
-    return True
-
-
-def _remove(vote: Vote, reason: str, ranked: set[str]) -> bool:
-    """Whether it was there. A battle outside the ranking never counts."""
-    if reason not in vote.reasons:
-        return False
-    vote.reasons = [r for r in vote.reasons if r != reason]
-    vote.counted = not vote.reasons and vote.battle_id in ranked
-    return True
-
-
-def _ranked(session: Session, votes: Sequence[Vote]) -> set[str]:
-    ids = select(Vote.battle_id).where(Vote.owner.in_({v.owner for v in votes}))
-    return set(session.scalars(select(Battle.id).where(Battle.id.in_(ids), Battle.ranked.is_(True))))
 
 
 def _known(session: Session, whose: tuple[str, str]) -> bool:
@@ -208,5 +192,5 @@ def _told(session: Session, owners: Sequence[str]) -> list[Voter]:
 
 def _voter(owner: str, counts: tuple[int, int, datetime | None], apart: Quarantine | None) -> Voter:
     votes, counted, newest = counts
-    since, reason = (apart.created_at, apart.reason) if apart else (None, "")
-    return Voter(owner, votes, counted, newest, since, reason)
+    since, by, reason = (apart.created_at, apart.by, apart.reason) if apart else (None, "", "")
+    return Voter(owner, votes, counted, newest, since, by, reason)

@@ -6,9 +6,10 @@ from typing import Any
 
 import msgspec
 from apiflask import APIBlueprint
-from flask import Response, make_response
+from flask import Response, make_response, request
 
 from web import idempotency
+from web.access import current_key
 from web.api.schemas import VoteOut
 from web.api.schemas.battles import RemarkIn, RemarkOut, VoteIn
 from web.arena import voting
@@ -16,7 +17,7 @@ from web.context import arena
 from web.errors import AlreadyVoted, CommentTooLong, NotVotable, NotVoted, UnknownBattle
 from web.metrics import metrics
 from web.openapi import access, problems
-from web.security import current_owner
+from web.security import client_address, current_owner
 
 bp = APIBlueprint("votes", __name__, url_prefix="/api/battles", tag="Battles")
 
@@ -34,8 +35,10 @@ def vote(battle_id: str, body: VoteIn) -> Response:
     repeats its answer. A vote on a pair that you named yourself is kept and never counts.
     """
     why = body.why.model_dump() if body.why else None
+    context, key = arena(), idempotency.given()
+    address = "" if current_key() is not None else client_address(request, context.settings)
     voted = voting.cast_vote(
-        arena(), current_owner(), battle_id, body.winner, idempotency.given(), why=why, comment=body.comment
+        context, current_owner(), battle_id, body.winner, key, why=why, comment=body.comment, address=address
     )
     answer: dict[str, Any] = {"winner": voted.winner, "models": msgspec.to_builtins(voted.models)}
     response = make_response(answer, 201)

@@ -20,6 +20,7 @@ from web.arena.admission import admit, admit_pair
 from web.arena.asking import check_prompt, check_sampling
 from web.arena.drawing import Drawn, count, draw_pair, seen_by
 from web.arena.excluded import models_out
+from web.arena.integrity.noting import of_prompt
 from web.arena.lining import Asked, put_in_line
 from web.arena.sampling import Draw, TooFewModels
 from web.arena.stopping import announce, cancel
@@ -29,7 +30,6 @@ from web.errors import NoWorker, SameContender, UnknownContender
 from web.models import Battle, Turn, now
 from web.moderation import screen
 from web.queue import QueueError
-from web.ratings.features import of_prompt
 from web.settings import WebSettings
 from worker.contract import residency
 from worker.contract.jobs import Message
@@ -85,8 +85,10 @@ def begin(
         secrets.token_urlsafe(16), owner, (draw.a, draw.b), (message, message), asked_at=now(), sampling=chosen
     )
 
+    noted = of_prompt(prompt, arena.catalog, arena.settings.signing_key())
+
     def store(session: Session) -> None:
-        _insert(session, arena.settings, asked, draw)
+        _insert(session, arena.settings, asked, draw, noted)
         if also is not None:
             also(session, asked.battle_id)
 
@@ -126,7 +128,7 @@ def _draw(arena: Arena, owner: str, reports: Sequence[Residency], named: Sequenc
     return Drawn(Draw(a, b, 1.0, NAMED))
 
 
-def _insert(session: Session, settings: WebSettings, asked: Asked, draw: Draw) -> None:
+def _insert(session: Session, settings: WebSettings, asked: Asked, draw: Draw, noted: Mapping[str, Any]) -> None:
     """Past the ORM's bookkeeping: every prompt waits for this."""
     prompt, at = asked.told[0][-1].content, asked.asked_at
     connection = session.connection()
@@ -145,6 +147,6 @@ def _insert(session: Session, settings: WebSettings, asked: Asked, draw: Draw) -
         },
     )
     turn = {"battle_id": asked.battle_id, "turn": 1}
-    facts = {"prompt_chars": len(prompt), "features": of_prompt(prompt), "created_at": at, "asked_at": at}
+    facts = {"prompt_chars": len(prompt), "features": noted, "created_at": at, "asked_at": at}
     connection.execute(_NEW_TURN, {**turn, **facts})
     keep_text(session, settings, asked.battle_id, 1, "prompt", prompt)

@@ -1,4 +1,4 @@
-"""Who takes no part and what does not count, by an operator's word: models out, sessions set apart, votes flagged.
+"""Who takes no part and what does not count: models out, sessions set apart, votes flagged.
 
 A vote counts iff it has no reason not to. Reasons are words of a closed set, each put there and taken away by its own
 cause, so that a vote which was both flagged and set apart counts only when it is neither.
@@ -6,12 +6,13 @@ cause, so that a vote which was both flagged and set apart counts only when it i
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterable
 from datetime import datetime
 
 from sqlalchemy import bindparam, func, or_, select
 from sqlalchemy.orm import Session
 
-from web.models import AuditLine, ModelState, Quarantine, RatingSnapshot, now
+from web.models import AuditLine, Battle, ModelState, Quarantine, RatingSnapshot, Vote, now
 
 FLAGGED = "flagged"
 QUARANTINED = "quarantined"
@@ -31,6 +32,30 @@ def reasons_against(session: Session, owner: str) -> list[str]:
     """
     apart = session.scalar(select(Quarantine.owner).where(Quarantine.owner == owner, Quarantine.released_at.is_(None)))
     return [] if apart is None else [QUARANTINED]
+
+
+def add_reason(vote: Vote, reason: str) -> bool:
+    """Have a vote not count; whether the reason is new."""
+    if reason in vote.reasons:
+        return False
+    vote.reasons = [*vote.reasons, reason]
+    vote.counted = False
+    return True
+
+
+def remove_reason(vote: Vote, reason: str, ranked: Container[str]) -> bool:
+    """Whether it was there. ``ranked``: ids of battles of the ranking; a vote outside it never counts."""
+    if reason not in vote.reasons:
+        return False
+    vote.reasons = [r for r in vote.reasons if r != reason]
+    vote.counted = not vote.reasons and vote.battle_id in ranked
+    return True
+
+
+def ranked_of(session: Session, votes: Iterable[Vote]) -> set[str]:
+    """Ids of those votes' battles that are of the ranking."""
+    ids = {vote.battle_id for vote in votes}
+    return set(session.scalars(select(Battle.id).where(Battle.id.in_(ids), Battle.ranked.is_(True))))
 
 
 def ruled_since_newest_fit(session: Session) -> bool:

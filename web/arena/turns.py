@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
@@ -18,6 +19,7 @@ from sqlalchemy.orm import Session
 from web.arena.admission import admit_pair
 from web.arena.asking import check_prompt
 from web.arena.battles import Begun, line_up
+from web.arena.integrity.noting import of_prompt
 from web.arena.lining import Asked, read_asked
 from web.arena.stopping import UNFINISHED
 from web.arena.transcript import Said, keep_text, said_in, said_live
@@ -35,7 +37,6 @@ from web.errors import (
 )
 from web.models import Answer, Battle, Turn, Words, now
 from web.moderation import screen
-from web.ratings.features import of_prompt
 from web.settings import WebSettings
 from worker.contract import channel, residency
 from worker.contract.events import SIDES, Side
@@ -56,7 +57,8 @@ def ask(arena: Arena, owner: str | None, battle_id: str, prompt: str, *, also: A
     """
     check_prompt(prompt, arena.settings.prompt_max_chars)
     screen(arena.settings, prompt)
-    return _put(arena, owner, battle_id, partial(_next_turn, prompt=prompt), also)
+    noted = of_prompt(prompt, arena.catalog, arena.settings.signing_key())
+    return _put(arena, owner, battle_id, partial(_next_turn, prompt=prompt, noted=noted), also)
 
 
 def retry(
@@ -111,7 +113,13 @@ def _locked(session: Session, owner: str | None, battle_id: str) -> Battle:
 
 
 def _next_turn(
-    session: Session, settings: WebSettings, battle: Battle, attempts: int, live: Said, prompt: str
+    session: Session,
+    settings: WebSettings,
+    battle: Battle,
+    attempts: int,
+    live: Said,
+    prompt: str,
+    noted: dict[str, Any],
 ) -> Asked:
     if not battle.votable:
         raise NotContinuable("None of its turns ended well. Try it again, or begin a new battle.")
@@ -125,7 +133,7 @@ def _next_turn(
             battle_id=battle.id,
             turn=battle.turns,
             prompt_chars=len(prompt),
-            features=of_prompt(prompt),
+            features=noted,
             created_at=at,
             asked_at=at,
             before=max(battle.attempt, attempts),

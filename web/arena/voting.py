@@ -19,6 +19,8 @@ from sqlalchemy.orm import Session
 
 from web.arena.asking import check_comment
 from web.arena.excluded import reasons_against
+from web.arena.integrity.marks import place
+from web.arena.integrity.noting import of_vote
 from web.arena.reveal import reveal
 from web.arena.stopping import UNFINISHED, announce
 from web.arena.views import owned
@@ -43,12 +45,16 @@ Why = Mapping[str, list[str]]
 
 @dataclass(frozen=True, slots=True)
 class Ballot:
-    """What a voter says. ``key``: the request's, so that a repeated one gets the first answer again."""
+    """What a voter says. ``key``: the request's, so that a repeated one gets the first answer again.
+
+    ``place``: a keyed hash of where it came from (see ``integrity.marks``).
+    """
 
     winner: Winner
     key: str | None = None
     why: Why | None = None
     comment: str | None = None
+    place: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +84,14 @@ def cast_vote(
     *,
     why: Why | None = None,
     comment: str | None = None,
+    address: str = "",
 ) -> Voted:
     """Store the vote, then reveal. Raises UnknownBattle, NotVotable, or AlreadyVoted with the vote that stands.
 
     The same ``idempotency_key`` with the same winner gets the first answer again. Raises the errors of a comment too.
     """
-    ballot = Ballot(winner, idempotency_key, _plain(why), _kept(arena, comment))
+    where = place(address, arena.settings.signing_key())
+    ballot = Ballot(winner, idempotency_key, _plain(why), _kept(arena, comment), where)
     try:
         voted = arena.db.write(lambda s: _store(s, arena.catalog, owner, battle_id, ballot))
     except IntegrityError:  # two databases' worth of the same moment: the constraint had the last word
@@ -137,6 +145,7 @@ def _kept(arena: Arena, comment: str | None) -> str | None:
 
 def _store(session: Session, catalog: Catalog, owner: str | None, battle_id: str, ballot: Ballot) -> Voted | None:
     battle = owned(session, battle_id, owner)
+    at = now()
     changed = session.execute(
         update(Battle)
         .where(
@@ -147,13 +156,14 @@ def _store(session: Session, catalog: Catalog, owner: str | None, battle_id: str
             Battle.voted_at.is_(None),
             Battle.deleted_at.is_(None),
         )
-        .values(voted_at=now())
+        .values(voted_at=at)
         .returning(Battle.id)
         .execution_options(synchronize_session=False)
     ).first()
     if changed is None:
         return None
     against = [*([] if battle.ranked else [NAMED_PAIR]), *reasons_against(session, battle.owner)]
+    mark, evidence = of_vote(session, battle, at)
     session.add(
         Vote(
             battle_id=battle_id,
@@ -167,6 +177,11 @@ def _store(session: Session, catalog: Catalog, owner: str | None, battle_id: str
             why=ballot.why,
             comment=ballot.comment,
             features=features_of(session, battle),
+            place=ballot.place,
+            prompt_mark=mark,
+            evidence=evidence,
+            judged=False,
+            created_at=at,
         )
     )
     session.flush()

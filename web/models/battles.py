@@ -80,7 +80,7 @@ class Turn(Base):
     asked_at: Mapped[datetime] = mapped_column(Moment, default=now)
     prompt_chars: Mapped[int]
     features: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
-    """What kind of prompt it is (see ``ratings.features.of_prompt``); taken when asked, it outlives the words."""
+    """What kind of prompt it is (see ``arena.integrity.noting.of_prompt``); taken when asked, it outlives the words."""
     votable: Mapped[bool] = mapped_column(default=False)
     """Both its answers ended well: the vote is about it, and later turns are told of it."""
     retries: Mapped[int] = mapped_column(default=0)
@@ -121,6 +121,8 @@ class Answer(Base):
     style: Mapped[dict[str, Any]] = mapped_column(JSON)
     """Features of the text's form (see ``ratings.style``)."""
     error: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    leaks: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    """Its own model's names that it says (see ``arena.integrity.leak``)."""
 
 
 class Words(Base):

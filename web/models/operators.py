@@ -51,6 +51,10 @@ class Quarantine(Base):
     reason: Mapped[str] = mapped_column(String(200))
     created_at: Mapped[datetime] = mapped_column(Moment, default=now)
     released_at: Mapped[datetime | None] = mapped_column(Moment)
+    by: Mapped[str] = mapped_column(String(80), default="", server_default="")
+    """Who set it apart: a key's id, or ``automatic``."""
+    released_by: Mapped[str | None] = mapped_column(String(80))
+    """Who released it last: what an operator released is never set apart automatically again."""
 
 
 class AuditLine(Base):

@@ -11,9 +11,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 from web.models.base import Base, Moment, now
 
 
-_UNJUDGED = text("judged IS FALSE")
-
-
 class Vote(Base):
     """One judgement; at most one per battle, which the database itself enforces."""
 
@@ -26,7 +23,12 @@ class Vote(Base):
         Index(None, "place"),
         Index(None, "prompt_mark"),
         Index(None, "created_at"),
-        Index("ix_votes_unjudged", "id", sqlite_where=_UNJUDGED, postgresql_where=_UNJUDGED),
+        Index(
+            "ix_votes_unjudged",
+            "id",
+            sqlite_where=text("judged IS 0"),
+            postgresql_where=text("judged IS false"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)

@@ -60,6 +60,7 @@ class Life(bootsteps.StartStopStep):  # type: ignore[misc]
         self._looking.start()
         purging = threading.Thread(target=_purge_always, args=(self._leave,), name="purge", daemon=True)
         purging.start()
+        threading.Thread(target=_judge_always, args=(self._leave,), name="integrity", daemon=True).start()
         threading.Thread(target=_feed_always, args=(self._leave,), name="feeder", daemon=True).start()
 
     def stop(self, consumer: Any) -> None:
@@ -117,6 +118,13 @@ def _purge_always(leave: threading.Event) -> None:
     from web.records.tasks import records
 
     purge_always(leave, lambda: records().arena, metrics.purged)
+
+
+def _judge_always(leave: threading.Event) -> None:
+    from web.records.nightly import judge_always
+    from web.records.tasks import records
+
+    judge_always(leave, lambda: records().integrity)
 
 
 def _reconciler() -> Reconciler:

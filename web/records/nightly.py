@@ -1,4 +1,4 @@
-"""The nightly purge, on a thread of the records worker that nothing else waits for."""
+"""The nightly purge, and the nightly judgement of all votes, on threads that nothing waits for."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import threading
 from collections.abc import Callable
 
 from web.context import Arena
+from web.records.integrity import Integrity
 from web.retention import Purged, purge_if_due
 
 log = logging.getLogger(__name__)
 
 LOOK_S = 300.0
-"""How often it is asked whether the night's purge has been."""
+"""How often it is asked whether the night's work has been done."""
 
 
 def purge_always(leave: threading.Event, arena: Callable[[], Arena], purged: Callable[[Purged], None]) -> None:
@@ -25,3 +26,13 @@ def purge_always(leave: threading.Event, arena: Callable[[], Arena], purged: Cal
             log.error("old texts could not be deleted: %s; it is tried again", type(error).__name__)
         if leave.wait(LOOK_S):
             return
+
+
+def judge_always(leave: threading.Event, integrity: Callable[[], Integrity]) -> None:
+    """Until ``leave``: look, and judge all votes when it is due. Never raises either."""
+    while not leave.wait(LOOK_S):
+        try:
+            if (found := integrity().nightly()) is not None:
+                log.info("all votes are judged: %d moved, %d sessions apart", len(found.differ), len(found.apart))
+        except Exception as error:  # noqa: BLE001 (likewise)
+            log.error("votes could not be judged: %s; it is tried again", type(error).__name__)

@@ -27,7 +27,7 @@ from web.queue import QueueError
 from web.ratings.board import make_boards
 from web.ratings.style import style
 from web.records import redraw
-from web.settings import WebSettings
+from web.records.integrity import Integrity
 from worker.contract import channel, jobs
 from worker.contract.events import (
     SIDES,
@@ -62,6 +62,7 @@ class Records:
         self.arena = arena
         self._boards = make_boards(arena.settings)
         self._fitting = threading.Lock()
+        self.integrity = Integrity(arena)
 
     def started(self, battle_id: str, turn: int, attempt: int) -> None:
         """A worker claimed ``attempt``. Older attempts and battles that are over stay as they are."""
@@ -104,7 +105,9 @@ class Records:
             self._tell(battle_id, turn, retry, event)
 
     def refresh_ratings(self, deferred: bool = False) -> bool:
-        """Fit and store the leaderboards whose votes changed; False when nothing changed or it was put off.
+        """Judge new votes, then fit and store the leaderboards whose votes changed.
+
+        False when nothing changed or it was put off.
 
         Calls closer together than the pause become one later, ``deferred`` call: a flood of votes costs one fit per
         pause.
@@ -113,6 +116,7 @@ class Records:
             return False
         db = self.arena.db
         with self._fitting:
+            self.integrity.look()
             seen = db.read(lambda s: self._boards.changed(s, ruled_since_newest_fit(s)))
             if not seen:
                 return False

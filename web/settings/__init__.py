@@ -18,6 +18,7 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 
 from web.settings.batches import BatchSettings
 from web.settings.conversation import ConversationSettings
+from web.settings.integrity import IntegritySettings
 from web.settings.limits import LimitSettings
 from web.settings.openai import OpenaiSettings
 from web.settings.operating import OperatingSettings
@@ -32,6 +33,7 @@ PRIVATE_PORT = 8000
 class WebSettings(
     BatchSettings,
     ConversationSettings,
+    IntegritySettings,
     LimitSettings,
     OpenaiSettings,
     OperatingSettings,

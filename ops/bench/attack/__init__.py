@@ -1,15 +1,15 @@
-"""Rigging: votes to gain ranks with the arena's defences off and on, by how many addresses, and what honest people lose.
+"""Rigging: votes to gain ranks with the defences off and on, by how many addresses, and what honest people lose.
 
 The riggers of arXiv:2501.17858 and arXiv:2403.04132 on a simulated arena: they recognise their target in 95 of 100
 battles in which it is and vote for it, from 1, 10 or 100 addresses (each a /24 of its own), while honest people go on
-voting. ``target``: other battles are voted at random. ``silent``: other battles are not voted at all. ``fresh``: as
-``target``, with a new session for every vote. ``cover``: other battles are voted like honest people, and the target
-wins 4 of 5. ``rivals``: as ``target``, and who stands just above the target loses. ``slow``: as ``target``, one rigged vote
-to nine honest ones.
+voting. ``target``: other battles are voted at random.
+``silent``: other battles are not voted at all. ``fresh``: as ``target``, with a new session for every vote. ``cover``:
+other battles are voted like honest people, and the target wins 4 of 5. ``rivals``: as ``target``, and who stands just
+above the target loses. ``slow``: as ``target``, one rigged vote to nine honest ones.
 
-``ours`` is with the defences (``web.arena.integrity.judgement``, as the records worker runs it), ``other`` without. The board
-is looked at after every step; with the defences on an attack is given up after ``--patience`` times the votes it takes
-without, and the row then says so much or more.
+``ours`` is with the defences (``web.arena.integrity.judgement``, as the records worker runs it), ``other`` without. The
+board is looked at after every step; with the defences on an attack is given up after ``--patience`` times the votes it
+takes without, and the row then says so much or more.
 """
 
 from __future__ import annotations
@@ -63,7 +63,9 @@ def honest_rows(models: int, votes: int, runs: int) -> list[Row]:
     ratio = ours / theirs if theirs else 0.0
     return [
         Row("nobody rigs: sessions set apart (other: FastChat's)", 100 * ours, 100 * theirs, ratio, "%", runs),
-        Row("nobody rigs: votes out for a ring or burst", 100 * _mean([d.votes_out for d in days]), 0.0, 0.0, "%", runs),
+        Row(
+            "nobody rigs: votes out for a ring or burst", 100 * _mean([d.votes_out for d in days]), 0.0, 0.0, "%", runs
+        ),
     ]
 
 

@@ -107,7 +107,7 @@ def verdict(lead: float, dice: Generator) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """Shares of sessions set apart, by ours and by FastChat's test, and of votes that do not count for other reasons."""
+    """Shares of sessions set apart, by ours and by FastChat's test, and of votes out for a ring or a burst."""
 
     apart: float
     fastchat: float

@@ -96,9 +96,7 @@ def _until(
 class Rigger:
     """One person at many addresses who wants ``target`` up. ``cast``: votes so far."""
 
-    def __init__(
-        self, truth: Truth, order: np.ndarray, target: int, attack: Attack, log: Log, dice: Generator
-    ) -> None:
+    def __init__(self, truth: Truth, order: np.ndarray, target: int, attack: Attack, log: Log, dice: Generator) -> None:
         self.cast = 0
         self._attack, self._target, self._log, self._dice = attack, target, log, dice
         self._theta = (truth.rating - CENTRE) / SCALE

@@ -132,6 +132,7 @@ class SessionRow(BaseModel):
     counted: int
     newest_vote_at: datetime | None
     quarantined_at: datetime | None
+    quarantined_by: str = Field(description="A key's id, or `automatic`; empty when it is not set apart.")
     reason: str
 
 

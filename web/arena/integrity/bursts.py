@@ -2,9 +2,9 @@
 
 Page's cumulative sum (1954) over the votes on a model in order of time: the log likelihood ratio between a win rate
 that has jumped and one that drifted as far as taste and fashion may take it. It stays near zero while nothing happens,
-and where it climbs past a bound the stretch from its foot to its top is when the burst was. No voter's votes weigh more
-than a few, so that it takes many; who had voted before the burst is believed as before. Of newcomers' votes on that model in
-that stretch none counts, whichever way it went: to drop only one way would turn the burst around.
+and where it climbs past a bound the stretch from its foot to its top is when the burst was. Of one voter only
+a few votes weigh, so that it takes many; who had voted before the burst is believed as before. Of newcomers' votes on
+that model in that stretch none counts, whichever way it went: to drop only one way would turn the burst around.
 """
 
 from __future__ import annotations

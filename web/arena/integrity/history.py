@@ -27,7 +27,7 @@ _VOICE, _FEW = 0.1, 20
 class History:
     """Strengths on the natural scale, NaN where too few votes know a model.
 
-    ``theta``: ``(models,)``, by all votes; ``before``: ``(blocks, models)``, by the votes of the blocks before that one.
+    ``theta``: ``(models,)``, by all votes; ``before``: ``(blocks, models)``, by the votes of earlier blocks.
     """
 
     theta: Floats
@@ -60,9 +60,9 @@ def fitted(ballots: Ballots, chosen: Bools, rules: Rules) -> History:
     votes = np.bincount(
         np.concatenate([(block * models + a)[decided], (block * models + b)[decided]]), minlength=count * models
     )
-    points = np.cumsum(won.reshape(count, models, models), axis=0)
+    points: Floats = np.cumsum(won.astype(np.float64).reshape(count, models, models), axis=0)
     known = np.cumsum(votes.reshape(count, models), axis=0) >= rules.known
-    theta = np.where(known, maximise(Pairs(points + points.swapaxes(-1, -2), points), PRIOR), np.nan)
+    theta = np.where(known, maximise(Pairs(np.asarray(points + points.swapaxes(-1, -2)), points), PRIOR), np.nan)
     return History(theta[-1], np.concatenate([np.full((1, models), np.nan), theta[:-1]]))
 
 

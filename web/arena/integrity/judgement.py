@@ -129,4 +129,4 @@ def _since(ballots: Ballots) -> Floats:
     first = [np.full(int(unit.max(initial=0)) + 1, np.inf) for unit in (ballots.session, ballots.places())]
     for earliest, unit in zip(first, (ballots.session, ballots.places()), strict=True):
         np.minimum.at(earliest, unit, ballots.at)
-    return np.minimum(first[0][ballots.session], first[1][ballots.places()])
+    return np.asarray(np.minimum(first[0][ballots.session], first[1][ballots.places()]))

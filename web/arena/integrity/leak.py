@@ -13,6 +13,7 @@ from functools import lru_cache
 
 _SHORTEST = 3
 """Shorter names are no evidence: "Yi" is a word of many languages."""
+_SPACES = re.compile(r"[\s_-]+")
 _ASKS = re.compile(
     r"\b(?:who|what) (?:exactly )?are you\b(?! (?:going|doing|trying|talking))"
     r"|\b(?:which|what)(?: \w+){0,4} (?:model|llm|ai|chatbot|version|company)\b[^.?!\n]{0,40}\b(?:you|your)\b"
@@ -25,9 +26,9 @@ _ASKS = re.compile(
 
 
 def named(text: str, words: Iterable[str]) -> list[str]:
-    """Those of ``words`` that stand in ``text`` as whole words, in lower case, longest first."""
+    """Those of ``words`` that stand in ``text`` as whole words, in small letters and without spaces, longest first."""
     pattern = _pattern(tuple(words))
-    found = {" ".join(match.lower().split()) for match in pattern.findall(text)} if pattern else set()
+    found = {_SPACES.sub("", match.lower()) for match in pattern.findall(text)} if pattern else set()
     return sorted(found, key=lambda word: (-len(word), word))
 
 
@@ -47,5 +48,5 @@ def _pattern(words: tuple[str, ...]) -> re.Pattern[str] | None:
 
 
 def _form(word: str) -> str:
-    parts = [re.escape(part) for part in re.split(r"[\s_-]+", word) if part]
+    parts = [re.escape(part) for part in _SPACES.split(word) if part]
     return r"[\s_-]?".join(parts)

@@ -10,6 +10,10 @@ from web.settings.integrity import IntegritySettings
 LEAK, TOO_FAST, DUPLICATE, RING, BURST = "leak", "too_fast", "duplicate", "ring", "burst"
 OF_VOTES = (LEAK, TOO_FAST, DUPLICATE, RING, BURST)
 """Reasons against single votes that the rules put there and take away."""
+AUTOMATIC = "automatic"
+"""Who set a session apart when no operator did."""
+CLEARED = "cleared"
+"""Of a vote's evidence: an operator has said that it counts."""
 Leaks = Literal["exclude", "mark"]
 
 
@@ -19,7 +23,7 @@ class Rules:
 
     ``known``: decided votes a model must have before a voter's are compared with what all say of it. ``sure``: the
     probability, given that there is a ring, from which a voter is part of it. ``many``: votes on one model that a voter
-    must have to be looked for in a ring. ``drift``, ``jump``: what a burst's win rate may and must differ by, in logits.
+    must have to be looked for in a ring. ``drift``, ``jump``: what a burst's win rate may and must differ by, logits.
     ``hands``: votes of one voter that a burst is made of, at most.
     """
 

@@ -52,7 +52,7 @@ class Votes:
 class Pull:
     """By voter and model, those with any decided vote: how strongly its votes go one way, in nats of evidence.
 
-    ``last``: all votes together; ``peak``: at its highest; ``votes``: how many. ``sign`` is 1 for the model, -1 against.
+    ``last``: all votes together; ``peak``: at its highest; ``votes``: how many. ``sign``: 1 for the model, -1 against.
     """
 
     sign: int

@@ -1,4 +1,4 @@
-"""Three real workers on one broker: battles are spread over them, one is drained and one killed, and nothing is lost."""
+"""Three real workers on one broker: battles are spread, one worker is drained and one killed, and nothing is lost."""
 
 from __future__ import annotations
 

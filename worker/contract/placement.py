@@ -23,7 +23,7 @@ FLIGHT_S = 0.5
 REFRESH_S = 5.0
 """As often demand is added up."""
 FEW = 12
-"""Of so many workers all are looked at; of more, those that have the pair, those it belongs to, a few that have half of it, and a few more."""
+"""Of so many workers all are looked at; of more, those with the pair, its homes, some with half of it, some others."""
 _MORE = 4
 _LOAD_S = 15.0
 """Of a worker that does not say what a load costs."""

@@ -18,6 +18,8 @@ from ops.setup.console import SetupError
 
 START_LIMIT_S = 60.0
 ROLE = "arena"
+_LEFT_OVER = "is still in use"
+"""What a server says of processes of the one before, which end by themselves."""
 
 
 def binaries() -> Path | None:
@@ -27,28 +29,82 @@ def binaries() -> Path | None:
     return Path(found).resolve().parent if found else None
 
 
+class PrivateServer:
+    """A server in ``home``, the only one there. Raises SetupError where it cannot be made or does not start."""
+
+    def __init__(self, folder: Path, home: Path) -> None:
+        self.url = f"postgresql+psycopg://{ROLE}@/postgres?host={home}"
+        """For SQLAlchemy; the role may create databases."""
+        self._folder = folder
+        self._home = home
+        user = _unprivileged()
+        self._who: dict[str, Any] = {}
+        if user is not None:
+            os.chown(home, user.pw_uid, user.pw_gid)
+            self._who = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+        self._server: subprocess.Popen[str]
+        made = subprocess.run(
+            [folder / "initdb", "-D", home / "data", "-A", "trust", "-U", ROLE, "-E", "UTF8", "--locale=C.UTF-8",
+             "--no-sync"], cwd=home, capture_output=True, text=True, check=False, **self._who,
+        )  # fmt: skip
+        if made.returncode:
+            raise SetupError(f"initdb failed:\n{made.stdout}{made.stderr}", "Look at the installed PostgreSQL")
+        self.start()
+
+    def start(self) -> None:
+        """Returns when it takes connections; after a kill that is when the killed one's last process has gone."""
+        deadline = time.monotonic() + START_LIMIT_S
+        while not self._started(deadline):
+            said = (self._home / "log").read_text()
+            if _LEFT_OVER not in said or time.monotonic() > deadline:
+                raise SetupError(f"PostgreSQL did not start:\n{said}", "Look at the installed PostgreSQL")
+
+    def _started(self, deadline: float) -> bool:
+        log = self._home / "log"
+        # What it was told is in the kernel's hands at once, so a kill loses nothing; only a power cut would.
+        options = {"listen_addresses": "", "unix_socket_directories": self._home, "fsync": "off",
+                   "full_page_writes": "off", "max_connections": "200"}  # fmt: skip
+        words = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
+        with log.open("w") as out:
+            self._server = subprocess.Popen(
+                [self._folder / "postgres", "-D", self._home / "data", *words],
+                cwd=self._home, stdout=out, stderr=out, text=True, **self._who,
+            )  # fmt: skip
+        while not (self._home / ".s.PGSQL.5432").exists() or "ready to accept" not in log.read_text():
+            if self._server.poll() is not None or time.monotonic() > deadline:
+                self.kill()
+                return False
+            time.sleep(0.05)
+        return True
+
+    def kill(self) -> None:
+        """SIGKILL: nothing is said to its clients."""
+        self._server.kill()
+        self._server.wait()
+
+    def stop(self) -> None:
+        """At once, its clients cut off."""
+        self._server.send_signal(signal.SIGINT)
+        try:
+            self._server.wait(30)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+
 @contextmanager
-def private_server() -> Iterator[str | None]:
-    """Yields an SQLAlchemy URL whose role may create databases, or None where PostgreSQL is not installed."""
+def private_server() -> Iterator[PrivateServer | None]:
+    """Yields a running server, or None where PostgreSQL is not installed."""
     folder = binaries()
     if folder is None:
         yield None
         return
     # Not below the caller's TMPDIR: an unprivileged user must get in, and a socket's path must be short.
     with tempfile.TemporaryDirectory(prefix="arena-pg-", dir="/tmp") as home:
-        user = _unprivileged()
-        if user is not None:
-            os.chown(home, user.pw_uid, user.pw_gid)
-        server = _start(folder, Path(home), user)
+        server = PrivateServer(folder, Path(home))
         try:
-            yield f"postgresql+psycopg://{ROLE}@/postgres?host={home}"
+            yield server
         finally:
-            server.send_signal(signal.SIGINT)  # "fast": clients are cut off
-            try:
-                server.wait(30)
-            except subprocess.TimeoutExpired:
-                server.kill()
-                server.wait()
+            server.stop()
 
 
 def _unprivileged() -> pwd.struct_passwd | None:
@@ -61,30 +117,3 @@ def _unprivileged() -> pwd.struct_passwd | None:
         except KeyError:
             continue
     raise SetupError("PostgreSQL refuses to run as root and there is no other user", "Run the tests as a normal user")
-
-
-def _start(folder: Path, home: Path, user: pwd.struct_passwd | None) -> subprocess.Popen[str]:
-    who: dict[str, Any] = {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-    data = home / "data"
-    made = subprocess.run(
-        [folder / "initdb", "-D", data, "-A", "trust", "-U", ROLE, "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"],
-        cwd=home, capture_output=True, text=True, check=False, **who,
-    )  # fmt: skip
-    if made.returncode:
-        raise SetupError(f"initdb failed:\n{made.stdout}{made.stderr}", "Look at the installed PostgreSQL")
-    options = {"listen_addresses": "", "unix_socket_directories": home, "fsync": "off", "full_page_writes": "off",
-               "synchronous_commit": "off", "max_connections": "200"}  # fmt: skip
-    words = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
-    with (home / "log").open("w") as log:
-        server: subprocess.Popen[str] = subprocess.Popen(
-            [folder / "postgres", "-D", data, *words], cwd=home, stdout=log, stderr=log, text=True, **who
-        )
-    deadline = time.monotonic() + START_LIMIT_S
-    while not (home / ".s.PGSQL.5432").exists() or "ready to accept" not in (home / "log").read_text():
-        if server.poll() is not None or time.monotonic() > deadline:
-            server.kill()
-            server.wait()
-            said = (home / "log").read_text()
-            raise SetupError(f"PostgreSQL did not start:\n{said}", "Look at the installed PostgreSQL")
-        time.sleep(0.05)
-    return server

@@ -62,9 +62,9 @@ def run_tests(argv: list[str]) -> int:
     environment = test_environment(target, os.environ)
     real = prepare(target, environment, tier)
     failed = [name for name, command in STATIC.items() if not _passes(target, environment, name, command)]
-    with postgres.private_server() if tier != "quick" else nullcontext() as url:
-        if url:
-            environment["ARENA_TEST_POSTGRES_URL"] = url
+    with postgres.private_server() if tier != "quick" else nullcontext() as server:
+        if server:
+            environment["ARENA_TEST_POSTGRES_URL"] = server.url
         selection = select(tier, real, rest)
         step(" ".join(["pytest", *selection]))
         adopt_orphans()

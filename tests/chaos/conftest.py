@@ -8,9 +8,19 @@ from pathlib import Path
 import pytest
 
 from ops.bench.chaos.stack import Stack, running
+from ops.setup import postgres
 
 
 @pytest.fixture(scope="module")
 def chaos_arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with running(Path(tmp_path_factory.mktemp("chaos"))) as arena:
         yield arena
+
+
+@pytest.fixture(scope="module")
+def postgres_arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with postgres.private_server() as server:
+        if server is None:
+            pytest.skip("PostgreSQL is not installed")
+        with running(Path(tmp_path_factory.mktemp("chaos")), server) as arena:
+            yield arena

@@ -13,17 +13,22 @@ from ops.bench.chaos.stack import Stack
 from ops.bench.chaos.visitor import facts
 
 AT_ONCE = 6
+Round = Callable[[str, int, int], Outcome]
 
 
-@pytest.fixture(scope="module")
-def round_of(chaos_arena: Stack) -> Callable[[str, int, int], Outcome]:
+def rounds(arena: Stack) -> Round:
     """Play a round of one fault, with visitors nobody has seen before."""
     numbers = itertools.count(0, 1000)
 
     def go(fault: str, battles: int, faults: int) -> Outcome:
-        return play(chaos_arena, fault, battles, AT_ONCE, first=next(numbers), faults=faults)
+        return play(arena, fault, battles, AT_ONCE, first=next(numbers), faults=faults)
 
     return go
+
+
+@pytest.fixture(scope="module")
+def round_of(chaos_arena: Stack) -> Round:
+    return rounds(chaos_arena)
 
 
 def check(outcome: Outcome) -> None:
@@ -36,15 +41,22 @@ def check(outcome: Outcome) -> None:
 
 
 @pytest.mark.parametrize("fault", [f for f in FAULTS if f != "engine"])
-def test_nothing_is_lost_repeated_or_stuck(round_of: Callable[[str, int, int], Outcome], fault: str) -> None:
+def test_nothing_is_lost_repeated_or_stuck(round_of: Round, fault: str) -> None:
     check(round_of(fault, AT_ONCE, 1))
 
 
-def test_engines_that_die_take_nothing_with_them(round_of: Callable[[str, int, int], Outcome]) -> None:
+def test_engines_that_die_take_nothing_with_them(round_of: Round) -> None:
     check(round_of("engine", 5 * AT_ONCE, 0))
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("fault", FAULTS)
-def test_again_and_again(round_of: Callable[[str, int, int], Outcome], fault: str) -> None:
+def test_again_and_again(round_of: Round, fault: str) -> None:
     check(round_of(fault, 6 * AT_ONCE, 0))
+
+
+@pytest.mark.long
+@pytest.mark.postgres
+@pytest.mark.parametrize("fault", ["database", "records", "deploy"])
+def test_nor_on_a_database_server_that_dies(postgres_arena: Stack, fault: str) -> None:
+    check(rounds(postgres_arena)(fault, 4 * AT_ONCE, 0))

@@ -62,14 +62,18 @@ def test_a_missing_package_is_noted_or_where_it_must_be_there_refused(
 
 @pytest.mark.postgres
 @pytest.mark.skipif(postgres.binaries() is None, reason="PostgreSQL is not installed")
-def test_a_private_postgres_answers_on_its_socket_and_is_gone_afterwards() -> None:
+def test_a_private_postgres_answers_on_its_socket_survives_a_kill_and_is_gone_afterwards() -> None:
     import psycopg
 
-    with postgres.private_server() as url:
-        assert url is not None
-        home = Path(url.partition("host=")[2])
-        with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
+    with postgres.private_server() as server:
+        assert server is not None
+        home = Path(server.url.partition("host=")[2])
+        with psycopg.connect(server.url.replace("+psycopg", ""), autocommit=True) as connection:
             connection.execute("CREATE DATABASE own")
             row = connection.execute("SHOW listen_addresses").fetchone()
             assert row == ("",)
+        server.kill()
+        server.start()
+        with psycopg.connect(server.url.replace("+psycopg", "").replace("/postgres", "/own")) as connection:
+            connection.execute("SELECT 1")
     assert not home.exists()

@@ -6,6 +6,7 @@ that a visitor ends up with, and every text in the database, is compared with wh
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from ops.bench.chaos.faults import FAULTS
 from ops.bench.chaos.rounds import Outcome, play
 from ops.bench.chaos.stack import running
 from ops.bench.report import Row, machine
+from ops.setup.postgres import private_server
 
 OTHER = "what must be: nothing lost, stuck or said twice"
 COUNTS = ("lost", "stuck", "tokens_lost", "tokens_repeated", "votes_lost")
@@ -22,6 +24,7 @@ COUNTS = ("lost", "stuck", "tokens_lost", "tokens_repeated", "votes_lost")
 def add_arguments(parser: Any) -> None:
     parser.add_argument("--battles", type=int, default=200, help="battles of all rounds together (default 200)")
     parser.add_argument("--at-once", type=int, default=12, help="visitors at a time (default 12)")
+    parser.add_argument("--postgres", action="store_true", help="on PostgreSQL; its fault is a kill, not a lock")
     parser.add_argument("--faults", default=",".join(FAULTS), help="which, and in which order (default: all)")
 
 
@@ -32,7 +35,12 @@ def run(args: Any) -> tuple[str, list[Row]]:
         raise SystemExit(f"there is no fault {min(unknown)!r}; there are {', '.join(FAULTS)}")
     share = -(-args.battles // len(wanted))
     rows: list[Row] = []
-    with tempfile.TemporaryDirectory(prefix="arena-chaos-") as folder, running(Path(folder)) as arena:
+    with contextlib.ExitStack() as stack:
+        postgres = stack.enter_context(private_server()) if args.postgres else None
+        if args.postgres and postgres is None:
+            raise SystemExit("PostgreSQL is not installed here: sudo apt-get install postgresql")
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="arena-chaos-"))
+        arena = stack.enter_context(running(Path(folder), postgres))
         for n, fault in enumerate(wanted):
             battles = max(share, 5 * args.at_once) if fault == "engine" else share  # engines die by themselves, of use
             outcome = play(arena, fault, battles, args.at_once, first=n * 1000)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 import time
 from collections.abc import Callable, Iterator
 
@@ -49,11 +48,17 @@ def connections(arena: Stack) -> None:
 
 
 def database(arena: Stack) -> None:
-    """Another process holds the database's lock."""
-    with contextlib.closing(sqlite3.connect(arena.database, timeout=30, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
+    """Another process holds the file's lock; a server is killed with SIGKILL, and away for as long."""
+    if arena.postgres is not None:
+        arena.postgres.kill()
         time.sleep(LOCKED_S)
-        other.execute("ROLLBACK")
+        arena.postgres.start()
+        return
+    with arena.database.connect().execution_options(isolation_level="AUTOCOMMIT") as other:
+        other.exec_driver_sql("PRAGMA busy_timeout = 30000")
+        other.exec_driver_sql("BEGIN IMMEDIATE")
+        time.sleep(LOCKED_S)
+        other.exec_driver_sql("ROLLBACK")
 
 
 def engine(arena: Stack) -> None:

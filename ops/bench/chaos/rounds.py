@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import concurrent.futures
-import contextlib
-import sqlite3
 import statistics
 import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import text
 
 from ops.bench.chaos.faults import FAULTS, prepared
 from ops.bench.chaos.stack import SCRIPTS, Stack
@@ -114,9 +115,9 @@ def _deaths(arena: Stack) -> int:
     return newest.count(" loading echo-") - len(SCRIPTS)
 
 
-def _query(arena: Stack, sql: str) -> list[tuple[str, ...]]:
-    with contextlib.closing(sqlite3.connect(f"file:{arena.database}?mode=ro", uri=True, timeout=10)) as db:
-        return list(db.execute(sql))
+def _query(arena: Stack, sql: str) -> list[Any]:
+    with arena.database.connect() as db:
+        return list(db.execute(text(sql)))
 
 
 def _votes(arena: Stack) -> int:

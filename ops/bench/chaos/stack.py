@@ -15,11 +15,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import redis
+from sqlalchemy import NullPool, create_engine
 
 from ops.bench.arena import ROOT, free_port
 from ops.bench.chaos.proxy import Proxy
 from ops.bench.processes import Process, wait_for
 from ops.setup.environment import redis_server
+from ops.setup.postgres import PrivateServer
 from ops.setup.programs import redis_options
 from ops.setup.venv import Venv
 from worker.contract.catalog import EchoScript
@@ -47,10 +49,17 @@ def catalog_text(lifespan: int = 0) -> str:
 
 
 class Stack:
-    """Redis, records, worker, web. ``url`` and the Redis they all use are proxies, so that connections can be cut."""
+    """Redis, records, worker, web. ``url`` and the Redis they all use are proxies, so that connections can be cut.
 
-    def __init__(self, folder: Path) -> None:
+    Its database is in ``postgres``, else in a file.
+    """
+
+    def __init__(self, folder: Path, postgres: PrivateServer | None = None) -> None:
         self.folder = folder
+        self.postgres = postgres
+        where = postgres.url if postgres else f"sqlite:///{folder / 'arena.sqlite3'}"
+        self.database = create_engine(where, poolclass=NullPool)  # a server that was killed has cut what was open
+        """The bench's own way to look into it."""
         self.catalog = folder / "catalog.toml"
         self.catalog.write_text(catalog_text())
         web_port, redis_port = free_port(), free_port()
@@ -61,6 +70,7 @@ class Stack:
             "ARENA_REDIS_URL": f"redis://127.0.0.1:{self.redis_proxy.port}/0",
             "ARENA_CATALOG": str(self.catalog),
             "ARENA_DATA_DIR": str(folder),
+            "ARENA_DATABASE_URL": self.database.url.render_as_string(hide_password=False),
             "ARENA_LIMITS": "off",
             "ARENA_BIND": f"127.0.0.1:{web_port}",
             "ARENA_MAX_RESIDENT": "4",
@@ -83,10 +93,6 @@ class Stack:
         self.worker = Process("worker", [*celery, "worker", *many], env, folder)
         self.web = Process("web", gunicorn, env, folder)
         self.processes = (self.redis, self.records, self.worker, self.web)
-
-    @property
-    def database(self) -> Path:
-        return self.folder / "arena.sqlite3"
 
     def start(self) -> None:
         flask = [sys.executable, "-m", "flask", "--app", "web", "migrate"]
@@ -131,9 +137,9 @@ def _answers(client: redis.Redis) -> bool:
 
 
 @contextlib.contextmanager
-def running(folder: Path) -> Iterator[Stack]:
-    """A ready arena in ``folder``, gone afterwards."""
-    stack = Stack(folder)
+def running(folder: Path, postgres: PrivateServer | None = None) -> Iterator[Stack]:
+    """A ready arena in ``folder``, its rows in ``postgres`` if given; gone afterwards."""
+    stack = Stack(folder, postgres)
     try:
         stack.start()
         yield stack

@@ -39,6 +39,7 @@ from web.errors import (
     UnknownBatch,
     UnknownContender,
 )
+from web.limits import spend_prompts
 from web.openapi import access, leads_to, problems, takes, text_body
 
 bp = APIBlueprint("batches", __name__, url_prefix="/api/batches", tag="Batches")
@@ -59,16 +60,17 @@ def create(query: BatchQuery) -> dict[str, Any]:
     """Hand in a batch of prompts.
 
     As JSON, or as a file of lines (`application/jsonl` or `text/plain`). It is taken in whole or refused in whole, with
-    the numbers of the lines that are wrong. Each prompt becomes an ordinary battle of yours, as room allows: only a
-    few of a batch are in line at a time, and none while much of the line is taken.
+    the numbers of the lines that are wrong. All its prompts count at once among those you have a day. Each of them
+    becomes an ordinary battle of yours, as room allows: only a few of a batch are in line at a time, and none while
+    much of the line is taken.
     """
     owner = require("battle").owner
     if request.mimetype in (*JSONL, TEXT):
-        return _out(batches.create(arena(), owner, query.name, lines()))
+        return _out(batches.create(arena(), owner, query.name, lines(), spend=spend_prompts))
     body = json_body(BatchIn)
     sampling = body.sampling.model_dump(exclude_none=True) if body.sampling else None
     prompts = list(enumerate(body.prompts, 1))
-    return _out(batches.create(arena(), owner, body.name or query.name, prompts, sampling, body.models))
+    return _out(batches.create(arena(), owner, body.name or query.name, prompts, sampling, body.models, spend_prompts))
 
 
 @bp.get("")

@@ -7,7 +7,7 @@ battle's own texts when that begins.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -60,9 +60,11 @@ def create(
     prompts: Sequence[tuple[int, str]],
     sampling: Mapping[str, Any] | None = None,
     models: Sequence[str] | None = None,
+    spend: Callable[[int], None] = lambda count: None,
 ) -> Progress:
     """Store ``prompts``, each with the line it came from, or refuse them all.
 
+    ``spend``: told how many there are once nothing else is against them; what it raises refuses them.
     Raises BatchesOff, BatchTooLarge, InvalidLines, TooManyBatches, and what is wrong with ``sampling`` or ``models``.
     """
     settings = arena.settings
@@ -85,6 +87,8 @@ def create(
         models=list(models) if models else None,
         created_at=now(),
     )
+    arena.db.read(lambda s: _check_open(s, owner, settings.batches_open))
+    spend(len(prompts))
     arena.db.write(lambda s: _insert(s, batch, [text for _, text in prompts], settings.batches_open))
     return Progress(batch, {**dict.fromkeys(STATES, 0), "waiting": batch.size}, 0)
 
@@ -114,17 +118,21 @@ def _check_lines(arena: Arena, prompts: Sequence[tuple[int, str]]) -> None:
         raise InvalidLines(f"Line {lines[0]['line']}: {lines[0]['detail']}", lines=lines, refused=len(refused))
 
 
-def _insert(session: Session, batch: Batch, prompts: Sequence[str], most_open: int) -> None:
-    waiting = exists().where(BatchItem.batch_id == Batch.id, _unbegun())
-    unfinished = select(func.count()).where(Batch.owner == batch.owner, Batch.cancelled_at.is_(None), waiting)
+def _check_open(session: Session, owner: str, most_open: int) -> None:
+    waiting = exists().where(BatchItem.batch_id == Batch.id, unbegun())
+    unfinished = select(func.count()).where(Batch.owner == owner, Batch.cancelled_at.is_(None), waiting)
     if (session.scalar(unfinished) or 0) >= most_open:
         raise TooManyBatches(f"{most_open} batches of this key are unfinished.", retry_after_s=60, limit=most_open)
+
+
+def _insert(session: Session, batch: Batch, prompts: Sequence[str], most_open: int) -> None:
+    _check_open(session, batch.owner, most_open)
     session.merge(batch)
     session.flush()
     session.add_all(BatchItem(batch_id=batch.id, number=n, prompt=p) for n, p in enumerate(prompts, 1))
 
 
-def _unbegun() -> ColumnElement[bool]:
+def unbegun() -> ColumnElement[bool]:
     """Of an item: still to begin, for whatever else becomes of it takes its prompt away. These have their own index."""
     return BatchItem.prompt.is_not(None)
 
@@ -194,75 +202,15 @@ def cancel(arena: Arena, batch_id: str, owner: str) -> Progress:
     def stop(session: Session) -> list[str]:
         batch = owned(session, batch_id, owner)
         batch.cancelled_at = batch.cancelled_at or now()
-        session.execute(update(BatchItem).where(BatchItem.batch_id == batch_id, _unbegun()).values(prompt=None))
-        return list(_in_flight(session, batch_id))
+        session.execute(update(BatchItem).where(BatchItem.batch_id == batch_id, unbegun()).values(prompt=None))
+        return list(in_flight(session, batch_id))
 
     for battle in arena.db.write(stop):
         cancel_battle(arena, owner, battle)
     return arena.db.read(lambda s: read(s, batch_id, owner))
 
 
-def _in_flight(session: Session, batch_id: str) -> Iterator[str]:
+def in_flight(session: Session, batch_id: str) -> Iterator[str]:
+    """Ids of its battles that wait or run."""
     running = Battle.state.in_(("queued", "running"))
     yield from session.scalars(select(Battle.id).where(Battle.batch_id == batch_id, running))
-
-
-# ── feeding ──────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@dataclass(frozen=True, slots=True)
-class Next:
-    """An item whose battle may begin now."""
-
-    batch: Batch
-    number: int
-    prompt: str
-
-
-def next_items(session: Session, at_once: int, most: int) -> list[Next]:
-    """Items to begin: of each batch so many that ``at_once`` of it are in flight, the oldest batches first."""
-    waiting = select(BatchItem.batch_id).where(_unbegun()).distinct()
-    open_ones = select(Batch).where(Batch.id.in_(waiting), Batch.cancelled_at.is_(None))
-    batches = session.scalars(open_ones.order_by(Batch.created_at).limit(max(most, 1))).all()
-    found: list[Next] = []
-    for batch in batches:
-        running = len(list(_in_flight(session, batch.id)))
-        room = min(at_once - running, most - len(found))
-        if room > 0:
-            items = select(BatchItem.number, BatchItem.prompt).where(BatchItem.batch_id == batch.id, _unbegun())
-            rows = session.execute(items.order_by(BatchItem.number).limit(room))
-            found += [Next(batch, number, prompt or "") for number, prompt in rows]
-    return found
-
-
-class NotWaiting(Exception):  # noqa: N818
-    """The item has begun already, or its batch was cancelled."""
-
-
-def claim(session: Session, item: Next, battle_id: str) -> None:
-    """Tie the battle to its item, in the transaction that stores the battle. Raises NotWaiting."""
-    goes_on = exists().where(Batch.id == item.batch.id, Batch.cancelled_at.is_(None))
-    claimed = session.execute(
-        update(BatchItem)
-        .where(BatchItem.batch_id == item.batch.id, BatchItem.number == item.number, _unbegun(), goes_on)
-        .values(battle_id=battle_id, prompt=None)
-        .returning(BatchItem.number)
-        .execution_options(synchronize_session=False)
-    )
-    if claimed.first() is None:
-        raise NotWaiting()
-    session.execute(
-        update(Battle)
-        .where(Battle.id == battle_id)
-        .values(batch_id=item.batch.id)
-        .execution_options(synchronize_session=False)
-    )
-
-
-def refuse(session: Session, item: Next, error: ArenaError) -> None:
-    """The item can never begin: what was allowed when it was taken in is not any more."""
-    session.execute(
-        update(BatchItem)
-        .where(BatchItem.batch_id == item.batch.id, BatchItem.number == item.number, _unbegun())
-        .values(error={"code": error.code, "message": error.detail, "retryable": False}, prompt=None)
-    )

@@ -8,20 +8,22 @@ open is counted by the database instead, in the transaction that opens one: see 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, current_app, g, request
 from flask_limiter import Limit, Limiter, RequestLimit
 from limits import RateLimitItemPerSecond
 
-from web.errors import RateLimited
-from web.limits.rules import RULES, Rule, applying
+from web.errors import BatchTooLarge, RateLimited
+from web.limits.rules import RULES, Rule, amount, applying, asker, bucket
 from web.limits.windows import SCHEME, Wanted, Window, Windows, connect
 
 if TYPE_CHECKING:
     from web.settings import WebSettings
 
+_WINDOWS = "arena_windows"
 _TEXTS = {rule.name: rule.text for rule in RULES}
 
 
@@ -46,6 +48,7 @@ def init_app(app: Flask, settings: WebSettings) -> None:
     limiter.request_filter(_has_room)
     app.before_request(partial(_count, limiter))
     limiter.init_app(app)
+    app.extensions[_WINDOWS] = limiter.storage
     app.after_request(_tell)
 
 
@@ -54,6 +57,25 @@ def _count(limiter: Limiter) -> None:
     g.limits = applying()
     wanted = [_wanted(*found) for found in g.limits.values()]
     g.limits_taken = cast(Windows, limiter.storage).take(wanted) if wanted else {}
+
+
+def spend_prompts(count: int) -> None:
+    """Count ``count`` prompts that one request brings against its asker's day: all of them or, refusing, none.
+
+    Raises BatchTooLarge for more than a day may ever have, RateLimited, and StorageUnavailable while Redis is away.
+    """
+    name, windows = "prompts_per_day", cast(Windows | None, current_app.extensions.get(_WINDOWS))
+    rule, most = next(r for r in RULES if r.name == name), amount(name)
+    if windows is None or not most:
+        return
+    if count > most:
+        raise BatchTooLarge(f"{count} prompts; at most {most} a day.", limit=most, length=count)
+    wanted = replace(_wanted(rule, most, bucket(rule, asker())), amount=count)
+    taken = windows.take([wanted])
+    g.limits_taken.update(taken)
+    for fits, window in taken.values():
+        if not fits:
+            raise _refusal(name, most, window.wait_s(count))
 
 
 def _has_room() -> bool:
@@ -83,11 +105,12 @@ def _spelt(rule: Rule) -> str:
 def _refuse(met: RequestLimit) -> None:
     name = met.request_args[-1]
     wait_s = g.limits_taken[met.key][1].wait_s()
-    raise RateLimited(
-        f"At most {met.limit.amount} {_TEXTS[name]}. Try again in {max(1, math.ceil(wait_s))} s.",
-        retry_after_s=math.ceil(wait_s),
-        limit=name,
-    )
+    raise _refusal(name, met.limit.amount, wait_s)
+
+
+def _refusal(name: str, most: int, wait_s: float) -> RateLimited:
+    again_s = max(1, math.ceil(wait_s))
+    return RateLimited(f"At most {most} {_TEXTS[name]}. Try again in {again_s} s.", retry_after_s=again_s, limit=name)
 
 
 def _tell(response: Response) -> Response:

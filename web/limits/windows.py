@@ -35,9 +35,9 @@ SCHEME = "arena-limits"
 
 _TAKE = """
 local found, room = {}, true
-for i = 1, #ARGV / 2 do
+for i = 1, #ARGV / 3 do
   local old, new = KEYS[2 * i - 1], KEYS[2 * i]
-  local limit, expiry = tonumber(ARGV[2 * i - 1]), tonumber(ARGV[2 * i]) * 1000
+  local limit, expiry = tonumber(ARGV[3 * i - 2]), tonumber(ARGV[3 * i - 1]) * 1000
   local ttl = redis.call('pttl', new)
   if ttl > 0 and ttl < expiry then
     redis.call('rename', new, old)
@@ -47,18 +47,19 @@ for i = 1, #ARGV / 2 do
   local previous_ttl = math.max(redis.call('pttl', old), 0)
   local current = tonumber(redis.call('get', new)) or 0
   local current_ttl = math.max(redis.call('pttl', new), 0)
-  local fits = math.floor(previous * previous_ttl / expiry) + current < limit
+  local fits = math.floor(previous * previous_ttl / expiry) + current + tonumber(ARGV[3 * i]) <= limit
   room = room and fits
   found[i] = {fits and 1 or 0, previous, previous_ttl, current, current_ttl}
 end
 if room then
   for i, window in ipairs(found) do
-    window[4] = window[4] + 1
+    local amount = tonumber(ARGV[3 * i])
+    window[4] = window[4] + amount
     if window[5] > 0 then
-      redis.call('incr', KEYS[2 * i])
+      redis.call('incrby', KEYS[2 * i], amount)
     else
-      window[5] = tonumber(ARGV[2 * i]) * 2000
-      redis.call('set', KEYS[2 * i], 1, 'PX', window[5])
+      window[5] = tonumber(ARGV[3 * i - 1]) * 2000
+      redis.call('set', KEYS[2 * i], amount, 'PX', window[5])
     end
   end
 end
@@ -69,11 +70,12 @@ return found
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """One limit of a request: at most ``most`` in ``seconds``, counted under ``key``."""
+    """One limit of a request, which counts for ``amount``: at most ``most`` in ``seconds``, counted under ``key``."""
 
     key: str
     most: int
     seconds: int
+    amount: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +94,14 @@ class Window:
         """How many more would be let through now."""
         return max(0, self.most - self.current - math.floor(self.previous * self.previous_left_s / self.seconds))
 
-    def wait_s(self) -> float:
-        """Seconds until one more is let through, if nobody asks meanwhile."""
-        if self.remaining > 0:
+    def wait_s(self, amount: int = 1) -> float:
+        """Seconds until ``amount`` more, at most ``most``, are let through, if nobody asks meanwhile."""
+        if self.remaining >= amount:
             return 0.0
-        if self.current < self.most:
-            return _until_lighter(self.previous, self.previous_left_s, self.seconds, self.most - self.current)
-        return self.left_s + _until_lighter(self.current, self.seconds, self.seconds, self.most)
+        room = self.most - amount + 1
+        if self.current < room:
+            return _until_lighter(self.previous, self.previous_left_s, self.seconds, room - self.current)
+        return self.left_s + _until_lighter(self.current, self.seconds, self.seconds, room)
 
     def reset_s(self) -> float:
         """What ``RateLimit-Reset`` says: when one more is let through, or, with some left, when this window ends."""
@@ -130,7 +133,7 @@ class Windows(RedisStorage):
             return self._uncounted()
         keys = [self.prefixed_key(k) for w in wanted for k in (f"{{{w.key}}}/-1", f"{{{w.key}}}")]
         try:
-            found = self._take(keys, [n for w in wanted for n in (w.most, w.seconds)])
+            found = self._take(keys, [n for w in wanted for n in (w.most, w.seconds, w.amount)])
         except RedisError as error:
             self._blind_until = time.monotonic() + BLIND_S
             log.error("limits cannot be counted: %s", type(error).__name__)

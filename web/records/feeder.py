@@ -13,8 +13,8 @@ from functools import partial
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
-from web.arena import batches, battles
-from web.arena.batches import Next, NotWaiting
+from web.arena import batch_feed, battles
+from web.arena.batch_feed import Next, NotWaiting
 from web.context import Arena
 from web.errors import ArenaError
 from web.queue import QueueError
@@ -49,7 +49,7 @@ class Feeder:
         free = room(residency.read(self._arena.redis), settings.batch_room)
         if free <= 0:
             return 0
-        items = self._arena.db.read(lambda s: batches.next_items(s, settings.batch_in_flight, free))
+        items = self._arena.db.read(lambda s: batch_feed.next_items(s, settings.batch_in_flight, free))
         begun = 0
         for item in items:
             try:
@@ -58,7 +58,7 @@ class Feeder:
                 if error.later:
                     break  # no room after all: these wait
                 log.warning("item %d of batch %s is refused: %s", item.number, item.batch.id, error.code)
-                self._arena.db.write(partial(batches.refuse, item=item, error=error))
+                self._arena.db.write(partial(batch_feed.refuse, item=item, error=error))
         return begun
 
     def _begin(self, item: Next) -> bool:
@@ -69,7 +69,7 @@ class Feeder:
                 item.prompt,
                 sampling=item.batch.sampling,
                 models=tuple(item.batch.models) if item.batch.models else None,
-                also=lambda session, battle_id: batches.claim(session, item, battle_id),
+                also=lambda session, battle_id: batch_feed.claim(session, item, battle_id),
             )
         except NotWaiting:
             return False

@@ -25,6 +25,7 @@ class LimitSettings(BaseSettings):
     prompts_per_minute: int = Field(default=60, ge=0)
     """Battles, turns, retries and chat completions of one session or key."""
     prompts_per_day: int = Field(default=2000, ge=0)
+    """The same, and the prompts of batches, all of a batch when it is handed in."""
     prompts_per_minute_per_address: int = Field(default=120, ge=0)
     """Of all sessions behind one address; an IPv6 visitor is a whole /64. Keys are counted by themselves only."""
     prompts_per_day_per_address: int = Field(default=6000, ge=0)

@@ -239,3 +239,25 @@ def test_under_v1_a_refusal_has_openais_form(make: Made) -> None:
     assert replies[1].get_json(force=True)["error"]["code"] == "rate_limited"
     assert int(replies[1].headers["Retry-After"]) >= 60
     assert replies[1].headers["RateLimit-Remaining"] == "0"
+
+
+def test_prompts_of_a_batch_count_among_the_days(make: Made) -> None:
+    app = make(prompts_per_day=5, batches_open=2)
+    secret = "arena_program0_" + "s" * 43
+    row = ApiKey(id="program0", name="p", digest=digest(secret), scopes=["battle"], limits={})
+    app.extensions["arena"].db.write(lambda s: s.add(row))
+    headers = {"Authorization": f"Bearer {secret}"}
+
+    def hand_in(count: int) -> TestResponse:
+        return app.test_client().post("/api/batches", json={"prompts": ["Why?"] * count}, headers=headers)
+
+    assert (hand_in(6).status_code, hand_in(6).get_json(force=True)["code"]) == (422, "batch_too_large")
+    first = hand_in(3)
+    assert (first.status_code, first.headers["RateLimit-Remaining"]) == (202, "2")
+    refused = hand_in(3)
+    assert (refused.status_code, refused.get_json(force=True)["limit"]) == (429, "prompts_per_day")
+    assert int(refused.headers["Retry-After"]) >= 60
+    assert hand_in(2).status_code == 202, "what was refused counts for nothing"
+    assert hand_in(1).get_json(force=True)["code"] == "too_many_batches"
+    single = app.test_client().post("/api/battles", json={"prompt": "Why?"}, headers=headers)
+    assert (single.status_code, single.get_json(force=True)["limit"]) == (429, "prompts_per_day")

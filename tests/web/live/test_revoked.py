@@ -33,7 +33,7 @@ class Line:
 
 
 def test_the_database_is_asked_now_and_then(arena: Arena) -> None:
-    ids = [arena.db.write(lambda s: keys.create(s, "k", ["battle"]))[0].id for _ in range(2)]
+    ids = [arena.db.write(lambda s: keys.create(s, "k", ["battle"], {}))[0].id for _ in range(2)]
     time, hub = [0.0], Silent()
     revoked = Revoked(hub, arena.db, lambda work: work(), lambda: time[0])  # type: ignore[arg-type]
     lines = {key: Line() for key in (*ids, ENVIRONMENT)}

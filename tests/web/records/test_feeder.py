@@ -10,8 +10,8 @@ import redis
 from sqlalchemy import event, select, update
 
 from tests.web.helpers import MODELS, queued, report_worker, result
-from web.arena import batches
-from web.arena.batches import Next, NotWaiting
+from web.arena import batch_feed, batches
+from web.arena.batch_feed import Next, NotWaiting
 from web.context import Arena
 from web.models import Batch, BatchItem, Battle, Words
 from web.records.feeder import Feeder, room
@@ -132,7 +132,7 @@ def test_what_is_no_longer_allowed_fails_alone(arena: Arena, feeder: Feeder, mak
 
 def test_two_feeders_begin_no_prompt_twice(arena: Arena, feeder: Feeder, make: Callable[..., str]) -> None:
     batch = make(1)
-    [item] = arena.db.read(lambda s: batches.next_items(s, 4, 10))
+    [item] = arena.db.read(lambda s: batch_feed.next_items(s, 4, 10))
     assert feeder.feed() == 1
     assert Feeder(arena)._begin(item) is False
     assert len(begun(arena, batch)) == 1
@@ -153,7 +153,7 @@ def test_nothing_of_a_cancelled_batch_begins(arena: Arena, feeder: Feeder, make:
     assert after.counts["cancelled"] == 6
     assert feeder.feed() == 0
     with pytest.raises(NotWaiting):
-        arena.db.write(lambda s: batches.claim(s, items[0], "no-battle"))
+        arena.db.write(lambda s: batch_feed.claim(s, items[0], "no-battle"))
     kept = select(BatchItem.prompt).where(BatchItem.prompt.is_not(None))
     assert arena.db.read(lambda s: list(s.scalars(kept))) == []
 
@@ -171,7 +171,7 @@ def test_looking_for_work_does_not_cost_what_has_ended(arena: Arena, make: Calla
     make(1)
     said: list[tuple[str, Any]] = []
     event.listen(arena.db.engine, "before_cursor_execute", lambda *a: said.append((a[2], a[3])))
-    arena.db.read(lambda s: batches.next_items(s, 4, 10))
+    arena.db.read(lambda s: batch_feed.next_items(s, 4, 10))
     looked = [(sql, values) for sql, values in said if "batch_items" in sql]
     assert looked
     for sql, values in looked:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from typing import TYPE_CHECKING, Any
 
 from celery import Celery, bootsteps
@@ -78,6 +79,8 @@ class RuntimeStep(bootsteps.StartStopStep):  # type: ignore[misc]
         from worker.tally import Tally
 
         structs.know_all()  # battles come on many threads at once
+        if _settings.gpu:  # for the engines' processes
+            os.environ.update(CUDA_VISIBLE_DEVICES=_settings.gpu, CUDA_DEVICE_ORDER="PCI_BUS_ID")
         strays.reap()  # before memory is counted
         catalog, fit = _catalog()
         metrics = Tally(m.id for m in catalog.entries)
@@ -107,7 +110,7 @@ def _serve(metrics: Metrics) -> Server | None:
     if not _settings.metrics_address:
         return None
     try:
-        return metrics.serve(_settings.metrics_address)
+        return metrics.serve(_settings.metrics_at)
     except SettingsError as error:
         log.critical("%s", error)
         raise SystemExit(1) from None
@@ -127,6 +130,7 @@ def _catalog() -> tuple[Catalog, Fit]:
             gpu_memory=_settings.gpu_memory,
             host_memory=_settings.host_memory,
             sleep=_settings.sleep,
+            gpu=_settings.gpu,
         )
     except (CatalogError, SettingsError) as error:
         log.critical("%s", error)

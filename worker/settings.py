@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -46,8 +47,12 @@ class WorkerSettings(BaseSettings):
     """Host memory the engines may take together; default: what the machine had available when the worker started."""
     sleep: Literal["auto", "off", "on"] = "auto"
     """Whether an evicted engine may sleep instead of ending. ``auto``: on a GPU; on a CPU sleep frees nothing."""
+    gpu: str = ""
+    """Which GPU of several this worker is for, as ``nvidia-smi`` counts them; several, with commas, for one engine over
+    all of them. Default: every GPU there is. Workers of one host share its memory in equal parts."""
     metrics_address: str = ""
-    """``host:port`` where the worker's ``/metrics`` answers; default: nowhere."""
+    """``host:port`` where the worker's ``/metrics`` answers; default: nowhere. With ``ARENA_GPU`` the GPU's number is
+    added to the port, so that the workers of one host can have the same settings."""
     log_format: Literal["text", "json"] = "text"
     """How lines of the log look: ``json`` for collectors, one object a line."""
     log_level: Annotated[Level, BeforeValidator(str.upper)] = "INFO"
@@ -79,6 +84,23 @@ class WorkerSettings(BaseSettings):
     @classmethod
     def _comma_separated(cls, value: object) -> object:
         return tuple(p.strip() for p in value.split(",") if p.strip()) if isinstance(value, str) else value
+
+    @field_validator("gpu")
+    @classmethod
+    def _devices(cls, value: str) -> str:
+        wanted = [part.strip() for part in value.split(",") if part.strip()]
+        if any(not re.fullmatch(r"\d{1,3}|GPU-[\w-]+", part) for part in wanted):
+            raise ValueError("write the GPU's number, such as 0, or its name from nvidia-smi -L")
+        return ",".join(wanted)
+
+    @property
+    def metrics_at(self) -> str:
+        """``metrics_address``, moved on by the GPU's number."""
+        host, _, port = self.metrics_address.rpartition(":")
+        first = self.gpu.partition(",")[0]
+        if not (first.isdigit() and port.isdigit()):
+            return self.metrics_address
+        return f"{host}:{int(port) + int(first)}"
 
     @classmethod
     def from_env(cls) -> WorkerSettings:

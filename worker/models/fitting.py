@@ -69,13 +69,15 @@ def plan_for(
     gpu_memory: str = "",
     host_memory: str = "",
     sleep: str = "auto",
+    gpu: str = "",
     pins: Sequence[str] = (),
 ) -> Fit:
     """Sizes, budgets and problems of a catalog on this machine, or on one with the stated memory.
 
-    Empty sizes are asked of the machine. Raises SettingsError for a size that is none.
+    Empty sizes are asked of the machine; ``gpu``: only of these of its GPUs, and their part of its memory.
+    Raises SettingsError for a size that is none.
     """
-    scene = scene_of(capacity=capacity, gpu_memory=gpu_memory, host_memory=host_memory, sleep=sleep)
+    scene = scene_of(capacity=capacity, gpu_memory=gpu_memory, host_memory=host_memory, sleep=sleep, gpu=gpu)
     measured = Measured.load(models_dir, scene.device)
     engines = sized_engines(catalog, models_dir, scene, measured)
     return Fit(engines, scene, measured, tuple(check(engines, scene, pins)))

@@ -21,19 +21,33 @@ class Gpu:
     memory: int
 
 
-def find_gpu() -> Gpu | None:
-    """The NVIDIA GPU with the least memory here; None without one. Raises SettingsError when it does not tell."""
-    query = ["nvidia-smi", "--query-gpu=name,memory.total,memory.reserved", "--format=csv,noheader,nounits"]
-    try:
-        asked = subprocess.run(query, capture_output=True, text=True, check=False, timeout=20)  # noqa: S603
-        found = [gpu for line in asked.stdout.splitlines() if (gpu := _parse(line)) is not None]
-    except (OSError, subprocess.TimeoutExpired):
-        found = []
+def find_gpu(which: str = "") -> Gpu | None:
+    """The NVIDIA GPU with the least memory here, of ``which`` where some are named; None without one.
+
+    Raises SettingsError when it does not tell.
+    """
+    found = _gpus(which)
     if found:
         return min(found, key=lambda gpu: gpu.memory)
     if any(Path("/dev").glob("nvidia[0-9]*")):
         raise SettingsError("ARENA_GPU_MEMORY: nvidia-smi does not tell the GPU's memory; set it, such as 15GiB")
     return None
+
+
+def share_of(which: str) -> float:
+    """What part of the host's GPUs these are; all of it where none are named, or there are none."""
+    named = len(which.split(",")) if which else 0
+    return min(named / max(len(_gpus()), 1), 1.0) if named else 1.0
+
+
+def _gpus(which: str = "") -> list[Gpu]:
+    query = ["nvidia-smi", "--query-gpu=name,memory.total,memory.reserved", "--format=csv,noheader,nounits"]
+    query += [f"--id={which}"] if which else []
+    try:
+        asked = subprocess.run(query, capture_output=True, text=True, check=False, timeout=20)  # noqa: S603
+        return [gpu for line in asked.stdout.splitlines() if (gpu := _parse(line)) is not None]
+    except (OSError, subprocess.TimeoutExpired):
+        return []
 
 
 def host_available(proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")) -> int:

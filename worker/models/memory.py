@@ -13,7 +13,7 @@ from pathlib import Path
 from worker.contract.catalog import Catalog, ModelSpec
 from worker.memory import NO_FOOTPRINT, NOTHING, UNLIMITED, Bytes, Footprint
 from worker.models.facts import Facts, facts_of
-from worker.models.machine import find_gpu, host_available, parse_size
+from worker.models.machine import find_gpu, host_available, parse_size, share_of
 from worker.models.measured import Measured, Measurement
 
 GPU_OVERHEAD = int(1.1 * 2**30)
@@ -181,19 +181,22 @@ def scene_of(
     gpu_memory: str = "",
     host_memory: str = "",
     sleep: str = "auto",
+    gpu: str = "",
 ) -> Scene:
     """The budgets as stated, else as this machine has them now. ``gpu_memory = "0"`` plans for the CPU on any machine.
 
+    ``gpu``: the GPUs that are ours, where others have workers of their own, which want their part of the host's memory.
+
     Raises SettingsError for a size that is none.
     """
-    host = parse_size(host_memory, "ARENA_HOST_MEMORY") if host_memory else host_available()
+    host = parse_size(host_memory, "ARENA_HOST_MEMORY") if host_memory else int(host_available() * share_of(gpu))
     if gpu_memory:
         device = parse_size(gpu_memory, "ARENA_GPU_MEMORY")
-        gpu = find_gpu() if device else None
-        name = gpu.name if gpu else "gpu"
+        found = find_gpu(gpu) if device else None
+        name = found.name if found else "gpu"
     else:
-        gpu = find_gpu()
-        device, name = (gpu.memory, gpu.name) if gpu else (0, "")
+        found = find_gpu(gpu)
+        device, name = (found.memory, found.name) if found else (0, "")
     on_gpu = device > 0
     return Scene(
         Bytes(device, host), on_gpu, capacity, sleep == "on" or (sleep == "auto" and on_gpu), name if on_gpu else "cpu"

@@ -54,6 +54,7 @@ def _plan(args: argparse.Namespace, catalog: Catalog, settings: WorkerSettings) 
         gpu_memory=args.gpu_memory or settings.gpu_memory,
         host_memory=args.host_memory or settings.host_memory,
         sleep=settings.sleep,
+        gpu=settings.gpu,
     )
     text = json.dumps(as_json(fit, catalog), indent=2) if args.json else "\n".join(report(fit, catalog))
     sys.stdout.write(text + "\n")

@@ -40,7 +40,7 @@ def run(args: Any) -> tuple[str, list[Row]]:
         rows = compared(world, args.seeds, args.per_gpu, args.share, each=processes.map)
     low, high = SIZES_S
     said = (
-        f"as named; {world.gpus} GPUs, {world.models} models, demand 1/rank^{world.zipf:g}, 2 engines and 16 seats each, "
+        f"as named; {world.gpus} GPUs, {world.models} models, demand 1/rank^{world.zipf:g}, 2 engines, 16 seats, "
         f"loads {low:g} to {high:g} s, answers of {TOKENS[0]:g} tokens (median) at 45/s alone and less in company; "
         f"reports every {REPORT_S:g} s, {SENDERS} senders; throughput with {args.per_gpu} battles a GPU at all times, "
         f"waits at {args.share:g} of random's throughput"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from worker.errors import SettingsError
-from worker.models.machine import Gpu, find_gpu, host_available, parse_size
+from worker.models.machine import Gpu, find_gpu, host_available, parse_size, share_of
 from worker.models.memory import scene_of
 
 GIB = 2**30
@@ -121,3 +121,25 @@ def test_a_size_that_is_none_names_its_variable() -> None:
     with pytest.raises(SettingsError, match=r"^ARENA_HOST_MEMORY: "):
         scene_of(capacity=2, gpu_memory="0", host_memory="-1GiB")
     assert parse_size("1.5GiB", "X") == 3 * 2**29
+
+
+@pytest.fixture
+def two_gpus(nvidia_smi: Path) -> None:
+    """An ``nvidia-smi`` that knows an A10G (0) and a T4 (1)."""
+    program = nvidia_smi.parent / "bin" / "nvidia-smi"
+    known = {"0": "NVIDIA A10G, 23028, 512", "1": "Tesla T4, 15360, 450"}
+    program.write_text(
+        f"#!{sys.executable}\nimport sys\nknown = {known!r}\n"
+        "named = [w.partition('=')[2] for w in sys.argv if w.startswith('--id=')]\n"
+        "print(*(known[i] for i in (named[0].split(',') if named else known)), sep='\\n')\n"
+    )
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_a_worker_of_one_gpu_plans_for_that_one_and_its_part_of_the_host() -> None:
+    first, second = find_gpu("0"), find_gpu("1")
+    assert (first.name, second.name) == ("NVIDIA A10G", "Tesla T4") if first and second else False
+    assert (share_of("0"), share_of("0,1"), share_of("")) == (0.5, 1.0, 1.0)
+    alone, all_of_it = scene_of(capacity=2, gpu="0"), scene_of(capacity=2)
+    assert alone.device == "NVIDIA A10G"
+    assert alone.budget.host < 0.6 * all_of_it.budget.host

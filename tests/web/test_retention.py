@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from pydantic import ValidationError
 from sqlalchemy import func, select, update
 
 from tests.web import helpers
@@ -200,6 +201,28 @@ class TestNothingStored:
         assert (shown["state"], shown["turns"][0]["prompt"]) == ("finished", "")
         refused = client.post(f"/api/battles/{battle}/turns", json={"prompt": "more"})
         assert (refused.status_code, refused.get_json()["code"]) == (409, "texts_gone")
+
+    def test_there_is_nothing_to_share_and_the_share_says_so(
+        self, client: FlaskClient, begin: Begin, finish: Finish
+    ) -> None:
+        battle = begin()
+        finish(battle)
+        client.post(f"/api/battles/{battle}/vote", json={"winner": "a"})
+        refused = client.post(f"/api/battles/{battle}/share")
+        assert (refused.status_code, refused.get_json()["code"]) == (409, "texts_gone")
+
+    def test_words_that_later_turns_would_need_are_not_taken(
+        self, client: FlaskClient, arena: Arena, worker: None
+    ) -> None:
+        asked = {"prompt": "Why?", "sampling": {"stop": [CANARY], "seed": 7}}
+        refused = client.post("/api/battles", json=asked)
+        assert (refused.status_code, refused.get_json()["field"]) == (422, "sampling.stop")
+        assert CANARY.encode() not in stored_bytes(arena)
+        assert client.post("/api/battles", json={**asked, "sampling": {"seed": 7}}).status_code == 202
+
+    def test_answers_of_v1_are_not_kept_either(self, settings: WebSettings) -> None:
+        with pytest.raises(ValidationError, match="ARENA_V1_CACHE_S keeps answers"):
+            WebSettings(store_text="never", v1_cache_s=60)
 
     def test_a_lost_job_is_sent_again_from_the_log_and_without_a_log_the_battle_fails(
         self, begin: Begin, arena: Arena, records: Records, redis_client: Any

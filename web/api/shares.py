@@ -11,7 +11,7 @@ from flask import Response, make_response
 from web.api.schemas.battles import SharedOut, ShareOut
 from web.arena import sharing
 from web.context import arena
-from web.errors import NotVoted, UnknownBattle, UnknownShare
+from web.errors import NotVoted, TextsGone, UnknownBattle, UnknownShare
 from web.openapi import access, leads_to, problems
 from web.security import current_owner
 
@@ -23,7 +23,7 @@ UNLISTED = {"X-Robots-Tag": "noindex"}
 
 @bp.post("/battles/<battle_id>/share")
 @bp.output(ShareOut, status_code=201)
-@problems(UnknownBattle, NotVoted)
+@problems(UnknownBattle, NotVoted, TextsGone)
 @access()
 @leads_to("share_id", "/share_id")
 def share(battle_id: str) -> Response:

@@ -50,6 +50,10 @@ def check_sampling(chosen: Mapping[str, Any] | None, settings: WebSettings) -> d
         )
     for text in given.get("stop", ()):
         stored_text(text, "sampling.stop")
+    if "stop" in given and settings.store_text == "never":
+        raise SamplingRefused(
+            "stop: this arena stores no texts, and these would have to be kept for later turns.", field="sampling.stop"
+        )
     return given or None
 
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from web.arena.transcript import good_turns
+from web.arena.transcript import good_turns, said_in
 from web.arena.views import owned, stored_view
 from web.context import Arena
-from web.errors import NotVoted, UnknownShare
+from web.errors import NotVoted, TextsGone, UnknownShare
 from web.models import Battle
 from worker.contract.catalog import Catalog
 from worker.contract.events import RevealedModels, TurnView
@@ -29,7 +29,7 @@ class Shared:
 
 
 def share(arena: Arena, owner: str | None, battle_id: str) -> tuple[str, bool]:
-    """The battle's share id, and whether it was made by this call. Raises UnknownBattle or NotVoted."""
+    """The battle's share id, and whether it was made by this call. Raises UnknownBattle, NotVoted or TextsGone."""
     return arena.db.write(lambda s: _share(s, owner, battle_id))
 
 
@@ -40,6 +40,9 @@ def _share(session: Session, owner: str | None, battle_id: str) -> tuple[str, bo
         raise NotVoted("A battle can be shared once you have voted.")
     if battle.share_id is not None:
         return battle.share_id, False
+    said = said_in(session, battle_id)
+    if any((turn, "prompt") not in said for turn in good_turns(session, battle_id)):
+        raise TextsGone("What was said in this battle is not stored, so there is nothing to show to others.")
     battle.share_id = secrets.token_urlsafe(16)
     return battle.share_id, True
 

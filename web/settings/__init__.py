@@ -11,9 +11,9 @@ import os
 import secrets
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from web.settings.batches import BatchSettings
@@ -87,6 +87,12 @@ class WebSettings(
     @classmethod
     def _networks(cls, value: object) -> object:
         return tuple(n.strip() for n in value.split(",") if n.strip()) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _texts_are_kept_nowhere(self) -> Self:
+        if self.store_text == "never" and self.v1_cache_s:
+            raise ValueError("ARENA_V1_CACHE_S keeps answers, and ARENA_STORE_TEXT=never keeps none; unset one of them")
+        return self
 
     @property
     def database(self) -> str:

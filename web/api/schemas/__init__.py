@@ -36,7 +36,10 @@ class SamplingIn(_In):
     )
     seed: int | None = Field(default=None, ge=0, le=2**32 - 1, examples=[7])
     stop: list[Annotated[str, Field(min_length=1, max_length=64)]] | None = Field(
-        default=None, max_length=4, description="An answer ends before the first of these.", examples=[["\n\n"]]
+        default=None,
+        max_length=4,
+        description="An answer ends before the first of these. Refused where no texts are stored.",
+        examples=[["\n\n"]],
     )
 
 
@@ -55,7 +58,7 @@ class SideOut(BaseModel):
 
 class TurnOut(BaseModel):
     turn: int
-    prompt: str
+    prompt: str = Field(description="Empty, as the answers are, when it is not stored, or no longer.")
     a: SideOut
     b: SideOut
     retry: int = Field(description="How often it was put in line anew, by whoever asked or before any word was said.")

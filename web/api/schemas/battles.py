@@ -122,7 +122,10 @@ class EntryOut(BaseModel):
     state: State
     votable: bool
     turns: int
-    prompt: str = Field(description=f"How the first prompt begins, at most {EXCERPT} characters.", examples=[_PROMPT])
+    prompt: str = Field(
+        description=f"How the first prompt begins, at most {EXCERPT} characters; empty when it is not stored.",
+        examples=[_PROMPT],
+    )
     winner: Winner | None
     models: NamesOut | None = Field(description="Only after the vote.")
     ranked: bool = Field(description="False where the asker named the pair.")

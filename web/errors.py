@@ -79,6 +79,12 @@ class UnknownBattle(ArenaError):
     status, code, title = 404, "unknown_battle", "There is no such battle of yours"
 
 
+class FormatMissing(ArenaError):
+    """The server lacks the optional package that writes it."""
+
+    status, code, title = 501, "format_missing", "This server cannot write that format"
+
+
 class UnknownCategory(ArenaError):
     status, code, title = 404, "unknown_category", "There is no such category"
 
@@ -344,7 +350,8 @@ def _answer(error: ArenaError) -> Response:
         return problem(error)
     try:
         title = gettext(error.title)
-        detail = error.detail if current().tag == SOURCE else ""
+        own_words = type(error) is not ArenaError and current().tag == SOURCE
+        detail = error.detail if own_words else ""
         page = render_template("error.html", status=error.status, title=title, detail=detail)
     except Exception:
         log.exception("the error page itself failed")

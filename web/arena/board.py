@@ -97,13 +97,19 @@ def read_board(session: Session, catalog: Catalog, min_votes: int, category: str
     snapshot = session.get(RatingSnapshot, newest(session, category))
     if snapshot is None:
         return Board((), None)
-    rows = session.scalars(select(Rating).where(Rating.snapshot_id == snapshot.id).order_by(Rating.rank, Rating.model))
-    stored = rows.all()
+    stored = read_rows(session, snapshot.id)
     models = known(session, catalog, [row.model for row in stored])
     alike = variants(models)
     spread = _rank_spreads(stored)
     made = tuple(_row(r, models[r.model], alike[r.model], spread[r.model], min_votes) for r in stored)
     return Board(made, snapshot.created_at, snapshot.votes, snapshot.honesty)
+
+
+def read_rows(session: Session, snapshot: int) -> Sequence[Rating]:
+    """A snapshot's rows as they are stored, best first."""
+    return session.scalars(
+        select(Rating).where(Rating.snapshot_id == snapshot).order_by(Rating.rank, Rating.model)
+    ).all()
 
 
 def read_history(session: Session, category: str, limit: int, model: str | None = None) -> list[Moment]:

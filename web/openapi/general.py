@@ -34,6 +34,7 @@ TAGS = [
     {"name": "Battles", "description": "Put a prompt before two anonymous models, watch, judge, keep, share, delete."},
     {"name": "Batches", "description": "Many prompts at once, for researchers: fed into the line as room allows."},
     {"name": "Leaderboard", "description": "What all counted votes together say."},
+    {"name": "Open data", "description": "Votes and battles for research, late, under hashes and without texts."},
     {"name": "Models", "description": "Who takes part."},
     {"name": "OpenAI", "description": "The same models behind the protocol that OpenAI's clients speak."},
     {"name": "Admin", "description": "For operators, with a key of scope `admin`."},

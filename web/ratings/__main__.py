@@ -14,11 +14,12 @@ import sys
 from pathlib import Path
 from typing import get_args
 
+from web.ratings import plots
 from web.ratings.bradley_terry import NotConverged
 from web.ratings.figures import figures
 from web.ratings.files import read_votes
 from web.ratings.intervals import Kind
-from web.ratings.method import BothBad, Method, board
+from web.ratings.method import BothBad, Columns, Method, board
 from web.ratings.output import as_json, as_table, plain
 from web.ratings.standings import Order
 
@@ -44,8 +45,12 @@ def main(argv: list[str] | None = None) -> int:
         if args.honesty:
             return _print(json.dumps(figures(votes, method), indent=1) + "\n")
         rows = board(votes, method)
+        if args.plot:
+            return _plot(args.plot, votes, method)
     except OSError as error:
         return _refuse(f"{args.file}: {error.strerror or error}")
+    except plots.CannotDraw as error:
+        return _refuse(str(error))
     except (ValueError, NotConverged) as error:
         return _refuse(f"{args.file}: {error}")
     if args.json or args.full or not (args.table or sys.stdout.isatty()):
@@ -67,6 +72,9 @@ def _parser() -> argparse.ArgumentParser:
         "--full", action="store_true", help="JSON with rank spread, win rate and whether a row is preliminary as well"
     )
     shape.add_argument("--honesty", action="store_true", help="JSON of how far the board can be trusted")
+    shape.add_argument(
+        "--plot", type=_picture, metavar="PICTURE", help="write ratings with intervals to this .svg or .png file"
+    )
     add("--prior", type=_at_least_zero, default=default.prior, help="precision of the prior; 0: none (%(default)s)")
     add("--weights", choices=("auto", "none", "propensity", "realised"), default=default.weights)
     add("--interval", choices=get_args(Kind), default=default.interval)
@@ -81,6 +89,18 @@ def _parser() -> argparse.ArgumentParser:
     add("--samples", type=_whole, default=default.samples, help="resamples of the bootstrap (%(default)s)")
     add("--seed", type=_whole, default=default.seed)
     return parser
+
+
+def _plot(file: Path, votes: Columns, method: Method) -> int:
+    svg = plots.drawn(votes, method)["ratings"]
+    file.write_bytes(plots.png(svg) if file.suffix == ".png" else svg.encode())
+    return 0
+
+
+def _picture(text: str) -> Path:
+    if Path(text).suffix not in (".svg", ".png"):
+        raise argparse.ArgumentTypeError("must end in .svg or .png")
+    return Path(text)
 
 
 def _at_least_zero(text: str) -> float:

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from web.ratings.pii import kinds
 from web.ratings.words import MATHEMATICS, PROGRAMMING, SCRIPTS, SHORT_WORDS, UKRAINIAN_ONLY
 
 LONG_CHARS = 3000
@@ -67,9 +68,16 @@ class AnswerFacts:
 
 
 def of_prompt(text: str) -> dict[str, Any]:
-    """``language`` (ISO 639-1 or ``und``), ``code`` and ``math``. Reads the text's first 8,000 characters."""
+    """``language`` (ISO 639-1 or ``und``), ``code`` and ``math``, and ``pii``, what of somebody's data it
+    seems to hold (see :mod:`web.ratings.pii`). Reads the text's first 8,000 characters.
+    """
     head = text[:_LOOKED_AT]
-    return {"language": language(head[: _LOOKED_AT // 4]), "code": is_code(head), "math": is_math(head)}
+    return {
+        "language": language(head[: _LOOKED_AT // 4]),
+        "code": is_code(head),
+        "math": is_math(head),
+        "pii": kinds([head]),
+    }
 
 
 def of_vote(probability: float, turns: Iterable[TurnFacts], answers: Iterable[AnswerFacts]) -> dict[str, Any]:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from web.ratings.standings import Standing
+from web.models import Rating
+
+if TYPE_CHECKING:
+    from web.ratings.standings import Standing
 
 COLUMNS = ("model", "rank", "rating", "low", "high", "votes")
 DIGITS = 6
 """Decimals of a rating: far below what a vote moves, far above where machines differ."""
 
 
-def plain(rows: Sequence[Standing], min_votes: int | None = None) -> list[dict[str, Any]]:
+def plain(rows: Sequence[Standing | Rating], min_votes: int | None = None) -> list[dict[str, Any]]:
     """``model, rank, rating, low, high, votes`` of each row; with ``min_votes`` also how far to trust it."""
     out = []
     for row in rows:
@@ -25,7 +28,7 @@ def plain(rows: Sequence[Standing], min_votes: int | None = None) -> list[dict[s
             "high": _rounded(row.upper),
             "votes": row.votes,
         }
-        if min_votes is not None:
+        if min_votes is not None and not isinstance(row, Rating):
             entry |= {
                 "best_rank": row.best_rank,
                 "worst_rank": row.worst_rank,

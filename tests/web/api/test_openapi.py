@@ -137,5 +137,6 @@ def test_the_catalogue_is_public(client: FlaskClient) -> None:
 
 
 def test_the_board_is_empty_before_the_first_vote(client: FlaskClient) -> None:
-    empty = {"category": "overall", "categories": ["overall"], "votes": 0, "models": [], "updated_at": None}
+    empty = {"category": "overall", "categories": ["overall"], "votes": 0, "models": [], "updated_at": None,
+             "honesty": None}  # fmt: skip
     assert client.get("/api/leaderboard").get_json() == empty

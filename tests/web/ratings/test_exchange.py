@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 import subprocess
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from flask import Flask
@@ -17,8 +19,10 @@ from sqlalchemy import select, update
 
 from tests.web.ratings.test_board import add_votes
 from web.context import Arena
-from web.models import Battle, Vote
+from web.models import Battle, Turn, Vote, Words
 from web.ratings import exchange
+from web.ratings.__main__ import main
+from web.ratings.features import of_prompt
 from web.ratings.imports import parse
 from web.records.service import Records
 
@@ -129,6 +133,94 @@ def test_csv_holds_the_same_as_json_lines(voted: Arena, command: Callable[..., b
         (r["vote"], r["winner"], r["probability"], r["boards"], str(r["counted"]).lower()) for r in rows
     ]
     assert json.loads(table[0]["style_a"]) == STYLE["a"]
+
+
+def test_a_battle_is_exported_once_no_vote_can_come_any_more(voted: Arena, command: Callable[..., bytes]) -> None:
+    def work(session: Any) -> None:
+        for name, state, votable in (("open", "finished", True), ("failed", "failed", False), ("on", "running", False)):
+            session.add(Battle(id=f"{name}-1", owner="o", state=state, votable=votable, model_a="x", model_b="y",
+                               probability=0.5, policy_version="t"))  # fmt: skip
+        session.execute(update(Battle).where(Battle.id.like("battle-%")).values(voted_at=datetime.now(UTC)))
+
+    voted.db.write(work)
+    rows = lines(command("export", "battles", "--delay-days", "0"))
+    assert list(rows[0]) == list(exchange.BATTLE_COLUMNS)
+    assert sorted((row["state"], row["voted"]) for row in rows) == [("failed", False)] + [("finished", True)] * 7
+    votes = {row["vote"] for row in lines(command("export", "votes", "--delay-days", "0"))}
+    assert votes == {row["battle"] for row in rows if row["voted"]}
+    assert [row["battle"] for row in rows] == sorted(row["battle"] for row in rows)
+
+
+def test_texts_come_only_when_asked_for_and_without_what_is_somebodys(
+    voted: Arena, command: Callable[..., bytes]
+) -> None:
+    prompts = {"battle-0000": "Why is the sea salty?", "battle-0001": "Write to ada@example.org for me"}
+
+    def work(session: Any) -> None:
+        for battle, prompt in prompts.items():
+            session.add(Turn(battle_id=battle, turn=1, prompt_chars=len(prompt), features=of_prompt(prompt)))
+            session.flush()
+            session.add(Words(battle_id=battle, turn=1, part="prompt", content=prompt))
+            session.add(Words(battle_id=battle, turn=1, part="a", content="An answer"))
+
+    voted.db.write(work)
+    silent = command("export", "votes", "--delay-days", "0")
+    assert b"salty" not in silent
+    assert b"ada@" not in silent
+    flags = [row["pii"] for row in lines(silent)]
+    assert (flags.count(None), flags.count(True), flags.count(False)) == (5, 1, 1)
+    said = [row["texts"] for row in lines(command("export", "votes", "--delay-days", "0", "--texts")) if row["texts"]]
+    assert said == [[{"prompt": prompts["battle-0000"], "a": "An answer"}]]
+    every = command("export", "battles", "--delay-days", "0", "--texts", "--with-pii", "--format", "csv")
+    assert every.count(b"ada@example.org") == 1
+    command("export", "votes", "--with-pii", code=1)
+
+
+def test_parquet_holds_the_same_as_json_lines(voted: Arena, command: Callable[..., bytes]) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = parquet.read_table(io.BytesIO(command("export", "votes", "--delay-days", "0", "--format", "parquet")))
+    rows = lines(command("export", "votes", "--delay-days", "0"))
+    for read, row in zip(table.to_pylist(), rows, strict=True):
+        style = {name: json.loads(read[name]) for name in ("style_a", "style_b")}
+        assert read | style == row
+
+
+@pytest.mark.parametrize(
+    ("arguments", "package", "said"),
+    [
+        (("export", "votes", "--format", "parquet"), "pyarrow", "pip install 'llm-arena[parquet]'"),
+        (("export", "plots", "plots", "--format", "png"), "resvg_py", "pip install 'llm-arena[plots]'"),
+    ],
+)
+def test_what_is_not_installed_is_said_in_one_line_with_the_fix(
+    arguments: tuple[str, ...], package: str, said: str, app: Flask, voted: Arena, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    result = app.test_cli_runner().invoke(args=[*arguments, "--delay-days", "0"])
+    assert (result.exit_code, result.output.count("\n")) == (1, 1)
+    assert said in result.output
+
+
+def test_plots_of_the_published_board_are_files(
+    voted: Arena, records: Records, command: Callable[..., bytes], tmp_path: Path
+) -> None:
+    records.refresh_ratings()
+    command("export", "plots", str(tmp_path / "p"), "--delay-days", "0")
+    made = sorted(file.name for file in (tmp_path / "p").iterdir())
+    assert made == ["counts.svg", "history.svg", "ratings.svg", "wins.svg"]
+    for file in (tmp_path / "p").iterdir():
+        assert ElementTree.fromstring(file.read_text()).tag.endswith("svg")
+        assert "style=" not in file.read_text()
+
+
+def test_a_plot_has_pixels_where_the_package_for_it_is(tmp_path: Path) -> None:
+    pytest.importorskip("resvg_py")
+    file, picture = tmp_path / "votes.csv", tmp_path / "board.png"
+    file.write_text("model_a,model_b,winner\nx,y,model_a\ny,z,tie\n")
+    assert main([str(file), "--plot", str(picture)]) == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(SystemExit):
+        main([str(file), "--plot", "board.gif"])
 
 
 FASTCHAT = {

@@ -9,7 +9,7 @@ MOST_SNAPSHOTS = 200
 _MODEL = Field(examples=["qwen2.5-coder-0.5b"])
 _NAME = Field(examples=["Qwen2.5 Coder 0.5B"])
 _MOMENT = Field(examples=["2026-05-17T09:30:00+00:00"])
-_CATEGORY = Field(default="overall", min_length=1, max_length=40, description="Which board; `overall` is of all votes.")
+CATEGORY = Field(default="overall", min_length=1, max_length=40, description="Which board; `overall` is of all votes.")
 
 
 class _Query(BaseModel):
@@ -17,12 +17,12 @@ class _Query(BaseModel):
 
 
 class BoardQuery(_Query):
-    category: str = _CATEGORY
+    category: str = CATEGORY
     limit: int = Field(default=MOST_ROWS, ge=1, le=MOST_ROWS, description="Most rows, best first.")
 
 
 class HistoryQuery(_Query):
-    category: str = _CATEGORY
+    category: str = CATEGORY
     limit: int = Field(default=50, ge=1, le=MOST_SNAPSHOTS, description="Most snapshots, evenly spread over time.")
     model: str | None = Field(default=None, min_length=1, max_length=64, description="Only this model's rows.")
 

@@ -21,6 +21,7 @@ BENCHES = (
     "weights",
     "sampling",
     "accept",
+    "attack",
     "placement",
     "render",
     "duel",

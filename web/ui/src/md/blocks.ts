@@ -10,6 +10,7 @@ import type { Later } from "./build";
 import { fenceCloser, lex } from "./lex";
 import type { Links, Token } from "./lex";
 import { mend } from "./mend";
+import { patch } from "./patch";
 
 /** A longer line is shown as plain text: inline rules may take seconds on it. */
 const MAX_LINE = 16_384;
@@ -31,7 +32,8 @@ export class BlockStream {
   private tail = "";
   private whole: string[] = [];
   private settledEnd = -1;
-  private openNodes: Node[] = [];
+  /** How many of the root's last nodes are of the block that is not finished. */
+  private open = 0;
   private fence: Fence | null = null;
   private long: HTMLElement | null = null;
   private readonly before: Node | null;
@@ -98,15 +100,16 @@ export class BlockStream {
 
   /** Draw the last block as far as it is known. */
   private drawOpen(text: string, lineStart: number): false {
-    this.dropOpen();
-    this.openNodes = build(lex(mend(text, lineStart), { ...this.links }), null);
-    this.root.append(...this.openNodes);
+    const nodes = build(lex(mend(text, lineStart), { ...this.links }), null);
+    let first: Node | null = null;
+    for (let n = this.open; n > 0; n -= 1) first = first ? first.previousSibling : this.root.lastChild;
+    patch(this.root, first, nodes);
+    this.open = nodes.length;
     return false;
   }
 
   private dropOpen(): void {
-    for (const node of this.openNodes) (node as ChildNode).remove();
-    this.openNodes = [];
+    for (; this.open > 0; this.open -= 1) this.root.lastChild?.remove();
   }
 
   private openFence(text: string, { closes, header, language }: NonNullable<ReturnType<typeof fenceCloser>>): void {

@@ -3,6 +3,8 @@
  * after a slow frame the next one waits four times as long as that one took.
  */
 const REST = 4;
+/** Text that grows oftener reads no smoother, and each frame's layout and painting costs the reader's battery. */
+const EVERY_MS = 40;
 
 const waiting = new Map<string, () => void>();
 let planned = false;
@@ -30,5 +32,5 @@ function run(): void {
   waiting.clear();
   for (const draw of due) draw();
   const end = performance.now();
-  notBefore = end + REST * (end - start);
+  notBefore = Math.max(start + EVERY_MS, end + REST * (end - start));
 }

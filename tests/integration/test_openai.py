@@ -138,6 +138,31 @@ def test_a_refusal_has_the_same_form_in_a_stream(stack: Stack) -> None:
     assert caught.value.type == "server_error"
 
 
+def test_a_request_sent_twice_is_a_conflict_until_it_is_answered_and_then_no_more_work(
+    stack: Stack, store: redis.Redis
+) -> None:
+    """What a stream said cannot be given again: the client's own error for 409 says so, at once or afterwards."""
+    headers = {"Idempotency-Key": "one-and-the-same"}
+    slow: Any = {"model": "snail", "messages": user("A story?"), "stream": True, "extra_headers": headers}
+    quick: Any = {"model": NOTES[0], "messages": user("A word?"), "extra_headers": {"Idempotency-Key": "quick-one"}}
+    with client(stack) as api:
+        ask = api.chat.completions.create
+        stream = ask(**slow)
+        next(iter(stream))
+        with pytest.raises(openai.ConflictError) as caught:
+            ask(**slow)
+        assert caught.value.code in ("idempotency_in_flight", "not_replayable")
+        stream.close()
+        suite.wait_free(store, stack)
+        with pytest.raises(openai.ConflictError) as caught:
+            ask(**slow)
+        assert caught.value.code == "not_replayable"
+        assert ask(**quick) == ask(**quick)
+        with pytest.raises(openai.UnprocessableEntityError) as other:
+            ask(**{**quick, "messages": user("Another word?")})
+        assert other.value.code == "idempotency_mismatch"
+
+
 def test_the_cache_answers_a_second_time(stack: Stack) -> None:
     with client(stack) as api:
         ask = api.chat.completions.with_raw_response.create

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +15,7 @@ from web.arena.catalogue import Known, known
 from web.arena.contenders import Contender, read_contender
 from web.arena.pairs import Meetings
 from web.context import Arena
-from web.language import current, gettext, ngettext, number, percent
+from web.language import current, gettext, ngettext, number
 from web.ratings import pictures
 from web.ratings.pictures import Cell, Interval, Line
 
@@ -215,20 +213,9 @@ def reason_name(reason: str) -> str:
         "duplicate": gettext("the same prompt judged again"),
         "burst": gettext("many at once from one place"),
         "ring": gettext("several sessions voting as one"),
-        "deviant": gettext("from a session that votes unlike chance and unlike everybody"),
+        "too_fast": gettext("given faster than anybody reads"),
     }
     return names.get(reason, gettext("another reason: %(reason)s") % {"reason": reason.replace("_", " ")})
-
-
-def board_csv(rows: Sequence[Row]) -> str:
-    """The board as a table for spreadsheets, whatever the page's language."""
-    target = io.StringIO()
-    fields = ("rank", "best_rank", "worst_rank", "model", "name", "rating", "lower", "upper", "votes", "win_rate")
-    writer = csv.writer(target, lineterminator="\r\n")
-    writer.writerow((*fields, "preliminary", "retired"))
-    for row in rows:
-        writer.writerow([*(getattr(row, name) for name in fields), int(row.preliminary), int(row.retired)])
-    return target.getvalue()
 
 
 def votes_in_words(n: int) -> str:
@@ -246,6 +233,5 @@ WORDS = {
     "reason_name": reason_name,
     "votes_in_words": votes_in_words,
     "interval_in_words": interval_in_words,
-    "percent": percent,
 }
 """What templates may call."""

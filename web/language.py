@@ -8,6 +8,7 @@ is read as it is when the app starts: there is nothing to compile and nothing to
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -16,12 +17,13 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 from babel import Locale
-from babel.dates import format_datetime, format_skeleton
+from babel.dates import format_date, format_datetime
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.numbers import format_decimal, format_percent
 from babel.support import Translations
 from flask import Flask, Response, g, request
+from jinja2 import pass_context
 
 TRANSLATIONS = Path(__file__).parent / "translations"
 SOURCE = "en"
@@ -91,12 +93,6 @@ def number(value: float, decimals: int | None = None) -> str:
     return str(format_decimal(value, pattern, locale=current().locale))
 
 
-def signed(value: float, decimals: int = 0) -> str:
-    """With a plus or a minus, nothing of both before 0."""
-    said = number(abs(value), decimals)
-    return said if said == number(0, decimals) else f"{'+' if value > 0 else '−'}{said}"
-
-
 def percent(share: float, decimals: int = 0) -> str:
     """``56%`` or ``56 %``."""
     locale = current().locale
@@ -112,12 +108,22 @@ def moment(at: datetime) -> str:
 
 def day(at: datetime) -> str:
     """``23 November 2026``."""
-    return str(format_skeleton("yMMMMd", at, locale=current().locale))
+    return str(format_date(at, "long", locale=current().locale))
 
 
 def in_language(tag: str) -> str:
     """This page's address in another language."""
     return f"{request.path}?{urlencode({**request.args.to_dict(), PARAMETER: tag})}"
+
+
+def _at_render(filter_: Callable[..., str]) -> Callable[..., str]:
+    """Of constants, too: Jinja would work those out once, in the language of whoever comes first."""
+
+    @pass_context
+    def late(context: object, *args: object) -> str:
+        return filter_(*args)
+
+    return late
 
 
 def init_app(app: Flask) -> None:
@@ -126,7 +132,8 @@ def init_app(app: Flask) -> None:
     app.jinja_env.add_extension("jinja2.ext.i18n")
     app.jinja_env.policies["ext.i18n.trimmed"] = True
     app.jinja_env.install_gettext_callables(gettext, ngettext, newstyle=True)  # type: ignore[attr-defined]
-    app.jinja_env.filters.update(number=number, signed=signed, percent=percent, moment=moment, day=day)
+    for filter_ in (number, percent, moment, day):
+        app.jinja_env.filters[filter_.__name__] = _at_render(filter_)
 
     @app.context_processor
     def helpers() -> dict[str, object]:

@@ -12,10 +12,10 @@ from urllib.parse import urlencode
 
 from flask import Blueprint, Response, current_app, make_response, render_template, request
 
-from web.arena.board import OVERALL, read_board
+from web.arena.board import OVERALL
 from web.arena.sharing import read_share
 from web.assets import STATIC, Assets, finish_static
-from web.board_view import SORTS, WORDS, board_csv, read_board_page, read_model_page
+from web.board_view import SORTS, WORDS, read_board_page, read_model_page
 from web.context import arena
 from web.errors import UnknownBattle
 
@@ -70,16 +70,6 @@ def leaderboard() -> str:
         name_of=lambda model: names.get(model, model),
         **WORDS,
     )
-
-
-@pages.get("/leaderboard.csv")
-def leaderboard_csv() -> Response:
-    """The same board for spreadsheets."""
-    context = arena()
-    board = context.db.read(lambda s: read_board(s, context.catalog, context.settings.min_votes, _category()))
-    name = f"leaderboard-{_category()}.csv"
-    headers = {"Content-Disposition": f"attachment; filename={name}", "X-Robots-Tag": "noindex"}
-    return Response(board_csv(board.models), headers=headers, content_type="text/csv; charset=utf-8")
 
 
 def _category() -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,9 +16,10 @@ from flask.testing import FlaskClient
 from pydantic import SecretStr
 
 from tests.web import helpers
-from web import create_app
+from web import create_app, pages
 from web.context import Arena
 from web.migrate import upgrade
+from web.models import Battle, Vote
 from web.records.service import Records
 from web.settings import WebSettings
 
@@ -104,3 +107,53 @@ def finish(records: Records, redis_client: redis.Redis) -> Callable[..., Any]:
         return outcome
 
     return _finish
+
+
+@pytest.fixture
+def votes(arena: Arena, records: Records) -> Callable[..., None]:
+    """Store votes (model a, model b, winner) as they would be after battles, and fit the board."""
+
+    def cast(*given: tuple[str, str, str], refresh: bool = True) -> None:
+        def work(session: Any) -> None:
+            for a, b, winner in given:
+                battle = Battle(owner="o", state="finished", model_a=a, model_b=b, probability=0.1, policy_version="t")
+                battle.id = f"battle-{id(battle)}-{session.query(Battle).count()}"
+                session.add(battle)
+                session.flush()
+                session.add(Vote(battle_id=battle.id, owner="o", winner=winner, model_a=a, model_b=b))
+                session.flush()
+
+        arena.db.write(work)
+        if refresh:
+            records.refresh_ratings()
+
+    return cast
+
+
+BUILT = (
+    "arena.js",
+    "battle.js",
+    "mine.js",
+    "words-de.js",
+    "arena.css",
+    "site.css",
+    "board.css",
+    "docs.css",
+    "katex.css",
+)
+
+
+@pytest.fixture
+def built(tmp_path: Path, app: Flask, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A build of nothing much, in place of the real one."""
+    folder = tmp_path / "static"
+    folder.mkdir()
+    names = [*BUILT, "operator.js", "operator.css", "icon.svg", "inter-latin-wght-normal.woff2"]
+    files = {name: name.replace(".", "-ABCDEFGH.", 1) for name in names}
+    for file in files.values():
+        (folder / file).write_text("built " + file)
+    (folder / "arena-ABCDEFGH.js.gz").write_bytes(gzip.compress(b"built arena-ABCDEFGH.js"))
+    (folder / "manifest.json").write_text(json.dumps({"files": files, "preload": {"arena.js": ["chunk-X.js"]}}))
+    monkeypatch.setattr(app, "static_folder", str(folder))
+    monkeypatch.setattr(pages._assets, "folder", folder)
+    return folder

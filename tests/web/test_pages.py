@@ -3,39 +3,15 @@
 from __future__ import annotations
 
 import gzip
-import json
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
 
-from web import create_app, pages
-from web.arena.board import Row
-from web.pages import WHISKER_MARGIN, WHISKER_WIDTH, with_whiskers
+from web import create_app
 from web.settings import WebSettings
-
-
-@pytest.fixture
-def built(tmp_path: Path, app: Flask, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A build of nothing much, in place of the real one."""
-    folder = tmp_path / "static"
-    folder.mkdir()
-    names = ["arena.js", "battle.js", "arena.css", "site.css", "katex.css", "icon.svg", "inter-latin-wght-normal.woff2"]
-    files = {name: name.replace(".", "-ABCDEFGH.", 1) for name in names}
-    for file in files.values():
-        (folder / file).write_text("built " + file)
-    (folder / "arena-ABCDEFGH.js.gz").write_bytes(gzip.compress(b"built arena-ABCDEFGH.js"))
-    (folder / "manifest.json").write_text(json.dumps({"files": files, "preload": {"arena.js": ["chunk-X.js"]}}))
-    monkeypatch.setattr(app, "static_folder", str(folder))
-    monkeypatch.setattr(pages._assets, "folder", folder)
-    return folder
-
-
-def row(model: str, rating: float, lower: float, upper: float) -> Row:
-    return Row(model, model, 1, rating, lower, upper, votes=40, win_rate=0.5, preliminary=False)
 
 
 @pytest.mark.parametrize("path", ["/", "/battles/" + "x" * 22, "/leaderboard", "/about", "/notice"])
@@ -128,16 +104,3 @@ def test_the_notice_says_what_this_arena_is_set_to(
 
 def test_an_empty_leaderboard_invites_to_the_first_battle(client: FlaskClient, built: Path) -> None:
     assert "No votes yet" in client.get("/leaderboard").text
-
-
-def test_whiskers_share_one_axis_and_keep_their_order() -> None:
-    drawn = [w for _, w in with_whiskers([row("a", 1100, 1000, 1200), row("b", 900, 800, 1000)])]
-    assert (drawn[1].low, drawn[0].high) == (WHISKER_MARGIN, WHISKER_WIDTH - WHISKER_MARGIN)
-    assert drawn[0].low == drawn[1].high == WHISKER_WIDTH / 2
-    assert all(w.low <= w.point <= w.high for w in drawn)
-
-
-def test_one_model_without_an_interval_still_has_a_place() -> None:
-    [(_, whisker)] = with_whiskers([row("a", 1000, 1000, 1000)])
-    assert WHISKER_MARGIN <= whisker.point <= WHISKER_WIDTH - WHISKER_MARGIN
-    assert with_whiskers([]) == []

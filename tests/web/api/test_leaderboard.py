@@ -13,31 +13,10 @@ from tests.web.helpers import MODELS
 from web.arena import board, pairs
 from web.arena.board import spread
 from web.context import Arena
-from web.models import Battle, ModelState, Rating, RatingSnapshot, Vote
+from web.models import ModelState, Rating, RatingSnapshot, Vote
 from web.records.service import Records
 
 SWIFT, SAGE, BARD, _ = MODELS
-
-
-@pytest.fixture
-def votes(arena: Arena, records: Records) -> Callable[..., None]:
-    """Store votes (model a, model b, winner) as they would be after battles, and fit the board."""
-
-    def cast(*given: tuple[str, str, str], refresh: bool = True) -> None:
-        def work(session: Any) -> None:
-            for a, b, winner in given:
-                battle = Battle(owner="o", state="finished", model_a=a, model_b=b, probability=0.1, policy_version="t")
-                battle.id = f"battle-{id(battle)}-{session.query(Battle).count()}"
-                session.add(battle)
-                session.flush()
-                session.add(Vote(battle_id=battle.id, owner="o", winner=winner, model_a=a, model_b=b))
-                session.flush()
-
-        arena.db.write(work)
-        if refresh:
-            records.refresh_ratings()
-
-    return cast
 
 
 def test_pairs_add_up_both_orders_of_sides(client: FlaskClient, votes: Callable[..., None]) -> None:

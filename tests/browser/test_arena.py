@@ -23,22 +23,28 @@ def texts(page: Page) -> list[str]:
     return [t.strip() for t in page.locator(".prose").all_text_contents()]
 
 
+def whole(page: Page, answers: int = 2) -> list[str]:
+    """What is said once so many answers are complete and drawn to their end."""
+    expect(page.locator(".prose[data-whole]")).to_have_count(answers)
+    return texts(page)
+
+
 def test_a_prompt_streams_twice_is_judged_and_moves_the_leaderboard(page: Page, echo_arena: Stack) -> None:
     begin(page, echo_arena.url, "Write a function that reverses a list.")
     expect(page.locator(".prose").first).not_to_be_empty()
     expect(page.locator(".prose").last).not_to_be_empty()
     partly = texts(page)
     expect(page.get_by_role("button", name="A is better")).to_be_enabled()
-    whole = texts(page)
-    assert len(whole) == 2
-    assert sum(map(len, whole)) > sum(map(len, partly)), "the text was seen growing"
+    said = whole(page)
+    assert sum(map(len, said)) > sum(map(len, partly)), "the text was seen growing"
     assert "Echo" not in page.content(), "no name before the vote"
 
     page.get_by_role("button", name="A is better").click()
+    page.get_by_role("button", name="Count it now").click()
     expect(page.get_by_role("heading", name="You preferred A")).to_be_focused()
     names = [re.sub(r"The arena itself$", "", n) for n in page.locator(".answer h2").all_text_contents()]
     assert all(name.startswith("Echo ") for name in names)
-    assert texts(page) == whole
+    assert texts(page) == said
 
     page.get_by_role("link", name="Leaderboard").last.click()
     expect(page.locator("table.board")).to_contain_text(names[0])
@@ -63,10 +69,9 @@ def test_coming_back_mid_stream_shows_everything_once(page: Page, context: Brows
     again = context.new_page()
     again.goto(address)
     expect(again.get_by_role("button", name="Tie")).to_be_enabled()
-    resumed = texts(again)
+    resumed = whole(again)
     again.reload()
-    expect(again.get_by_role("button", name="Tie")).to_be_enabled()
-    assert texts(again) == resumed, "resumed in the middle or told at the end: the same text"
+    assert whole(again) == resumed, "resumed in the middle or told at the end: the same text"
     told = again.evaluate("(path) => fetch('/api' + path).then((r) => r.json())", address.removeprefix(echo_arena.url))
     for text, side in zip(resumed, ("a", "b"), strict=True):
         last_words = told["turns"][0][side]["text"].split()[-4:]
@@ -103,7 +108,7 @@ def test_a_refused_prompt_stays_where_it_was_written(page: Page, complaints: lis
     complaints.clear()
 
 
-@pytest.mark.parametrize(("extra", "shown"), [(-1, "of 8,000 characters"), (1, "1 characters too long")])
+@pytest.mark.parametrize(("extra", "shown"), [(-1, "of 8,000 characters"), (1, "1 character too long")])
 def test_the_limit_is_told_before_sending(page: Page, echo_arena: Stack, extra: int, shown: str) -> None:
     page.goto(echo_arena.url)
     page.get_by_label("Your prompt").fill("ä" * (8000 + extra))

@@ -93,6 +93,7 @@ def test_an_operator_sees_the_work_and_moves_an_engine(
     expect(visitor.get_by_role("button", name="A is better")).to_be_enabled()
     assert "canary-5511" not in page.content()
     visitor.get_by_role("button", name="A is better").click()
+    visitor.get_by_role("button", name="Count it now").click()
     expect(visitor.get_by_role("heading", name="You preferred A")).to_be_visible()
     page.reload()
     row = page.get_by_role("region", name="Votes", exact=True).get_by_role("row").nth(1)

@@ -51,7 +51,12 @@ def test_the_vote_opens_only_when_the_server_says_so(page: Page, script: Script)
     script.tell(*STARTED, *WRITTEN)
     expect(page.get_by_text("Stopped at the length limit")).to_be_visible()
     votes = page.get_by_role("group", name="Your vote").get_by_role("button")
-    assert [b.text_content() for b in votes.all()] == ["← A is better", "Tie", "Both bad", "B is better →"]
+    assert [b.text_content() for b in votes.all()] == [
+        "← A is better Alt 1",
+        "Tie Alt 2",
+        "Both bad Alt 3",
+        "B is better → Alt 4",
+    ]
     assert all(b.is_disabled() for b in votes.all())
     script.tell(ev.BattleVotable())
     expect(votes.first).to_be_enabled()
@@ -70,6 +75,7 @@ def test_a_vote_by_keyboard_is_sent_once(page: Page, script: Script) -> None:
     expect(page.get_by_role("button", name="Tie")).to_be_enabled()
     page.keyboard.press("Alt+3")
     page.keyboard.press("Alt+3")
+    page.get_by_role("button", name="Count it now").click()
     expect(page.get_by_role("heading", name="You found both bad")).to_be_focused()
     assert [body for body, _ in sent] == [{"winner": "both_bad"}]
     assert sent[0][1]
@@ -82,7 +88,7 @@ def test_a_failed_side_says_why_where_it_failed(page: Page, script: Script) -> N
     script.tell(*STARTED, *WRITTEN[:3], failed("The model ran out of memory."))
     expect(page.locator(".side-b [role=alert]")).to_contain_text("The model ran out of memory.")
     expect(page.get_by_text("Model B failed, so this battle cannot be judged.")).to_be_visible()
-    expect(page.get_by_role("button", name="Try again with this prompt")).to_be_enabled()
+    expect(page.get_by_role("button", name="Two new models")).to_be_enabled()
 
 
 def test_an_operators_reason_is_shown(page: Page, script: Script) -> None:
@@ -158,7 +164,7 @@ SHOWS = {
     "streaming": "Writing",
     "votable": "Which answer is better?",
     "voted": "You preferred A",
-    "failed": "Try again with this prompt",
+    "failed": "so this battle cannot be judged",
 }
 
 

@@ -25,7 +25,7 @@ function Arena({ store, limits, name }: { store: Store; limits: Limits; name: st
   });
   if (!store.battle.value) return <Composer store={store} limits={limits} />;
   const loaded = battleModule.value;
-  if (typeof loaded === "object") return <loaded.Battle store={store} limits={limits} />;
+  if (typeof loaded === "object") return <loaded.Battle key={store.battle.value} store={store} limits={limits} />;
   return <p class="loading-page" role="status">{loaded === "failed" ? strings.unexpected : strings.begun}</p>;
 }
 

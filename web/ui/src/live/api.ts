@@ -141,7 +141,7 @@ export async function battleAge(id: string): Promise<number | null> {
 
 /** Current ratings of all that are on the board, by model id. */
 export async function readRatings(): Promise<Map<string, number>> {
-  const board = await call<{ models: { model: string; rating: number }[] }>("/api/leaderboard?limit=1000");
+  const board = await call<{ models: { model: string; rating: number }[] }>("/api/leaderboard");
   return new Map(board.models.map((row) => [row.model, row.rating]));
 }
 

@@ -5,7 +5,7 @@ import type { Store } from "../live/store";
 export function RetryBoth({ store, primary }: { store: Store; primary?: boolean }) {
   return (
     <button
-      type="button" class={primary ? "primary" : ""} disabled={store.sending.value}
+      type="button" class={primary ? "primary" : ""} aria-disabled={store.sending.value}
       onClick={() => void store.retry(null)}
     >
       {strings.retryBoth}
@@ -17,7 +17,7 @@ export function RetryBoth({ store, primary }: { store: Store; primary?: boolean 
 export function Again({ store, label, primary }: { store: Store; label: string; primary?: boolean }) {
   return (
     <button
-      type="button" class={primary ? "primary" : ""} disabled={store.sending.value}
+      type="button" class={primary ? "primary" : ""} aria-disabled={store.sending.value}
       onClick={() => void store.begin(store.firstPrompt.value)}
     >
       {store.sending.value ? strings.sending : label}

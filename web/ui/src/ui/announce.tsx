@@ -10,17 +10,17 @@ export function Announcer({ store }: { store: Store }) {
   const words = useSignal("");
   const before = useRef<BattleView | null>(null);
   const chosen = useRef<Winner | null>(null);
+  // One effect for both: two that are due in the same frame run in no order to rely on.
   useSignalEffect(() => {
-    const said = news(before.current, store.view.value);
-    before.current = store.view.value;
-    if (said) words.value = said;
-  });
-  useSignalEffect(() => {
+    const view = store.view.value;
     const now = store.ballot.chosen.value?.winner ?? null;
-    const undone = chosen.current && !now && !store.ballot.casting.peek() && store.view.peek().votable;
-    chosen.current = now;
-    if (now) words.value = strings.say.chosen(strings.vote[now], UNDO_MS / 1_000);
+    const told = news(before.current, view);
+    const undone = chosen.current && !now && !store.ballot.casting.peek() && view.votable;
+    if (now && now !== chosen.current) words.value = strings.say.chosen(strings.vote[now], UNDO_MS / 1_000);
     else if (undone) words.value = strings.say.undone;
+    else if (told) words.value = told;
+    before.current = view;
+    chosen.current = now;
   });
   return <p class="visually-hidden" role="status">{words.value}</p>;
 }

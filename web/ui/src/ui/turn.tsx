@@ -39,7 +39,7 @@ export function Turn({ limits, ...place }: Place & { limits: Limits }) {
         <div class="failure" role="alert">
           <p><strong>{strings.sideFailed}</strong> {error.value.message}</p>
           {alone.value && (
-            <button type="button" disabled={store.sending.value} onClick={() => void store.retry(side)}>
+            <button type="button" aria-disabled={store.sending.value} onClick={() => void store.retry(side)}>
               {strings.retrySide(side)}
             </button>
           )}
@@ -95,6 +95,7 @@ function useDrawing({ store, side, index, tail }: Place, view: { readonly value:
     } else {
       state.stream.render();
     }
+    body.current.toggleAttribute("data-whole", state.final);
     tail.grown(now?.status === "streaming");
   };
 

@@ -32,7 +32,7 @@ export function VoteBar({ store, limits }: { store: Store; limits: Limits }) {
         {!chosen && partly && again && <RetryBoth store={store} />}
         {running && (
           <button
-            type="button" class="quiet stop" aria-keyshortcuts="Escape" disabled={store.stopping.value}
+            type="button" class="quiet stop" aria-keyshortcuts="Escape" aria-disabled={store.stopping.value}
             onClick={() => void store.stop()}
           >
             {store.stopping.value ? strings.stopping : strings.stop} <kbd aria-hidden="true">{strings.stopKey}</kbd>
@@ -44,13 +44,13 @@ export function VoteBar({ store, limits }: { store: Store; limits: Limits }) {
           <button
             key={winner} type="button" class={`vote vote-${winner}${chosen === winner ? " busy" : ""}`}
             aria-pressed={chosen === winner} aria-keyshortcuts={`Alt+${i + 1}`}
-            disabled={!open || casting !== null} onClick={() => store.vote(winner)}
+            disabled={!open} aria-disabled={casting !== null} onClick={() => store.vote(winner)}
           >
             <span>
               {winner === "a" && <span aria-hidden="true">← </span>}
               {strings.vote[winner]}
               {winner === "b" && <span aria-hidden="true"> →</span>}
-            </span>
+            </span>{" "}
             <kbd aria-hidden="true">{strings.voteKey(i + 1)}</kbd>
           </button>
         ))}

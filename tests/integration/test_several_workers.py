@@ -9,21 +9,26 @@ from pathlib import Path
 import pytest
 import redis
 
+from ops.bench.arena import chosen
 from ops.client import Client
 from tests.integration.conftest import entry, program
 from tests.processes import Process, Stack, celery_worker, running, wait_for
+from tests.real import CPU_CATALOG, needs_models
 from tests.redis_server import private_redis
 from worker.contract import events as ev
 from worker.contract import holding, jobs, residency
 
 MODELS = ("ant", "bee", "cat", "dog")
 PRELOADED = {"one": "ant,bee", "two": "cat,dog", "three": "ant,cat"}
-EDGE = ("elk", "fox")
+REAL = ("smollm2-135m", "qwen2.5-coder-0.5b")
 
 
 def catalog(folder: Path, *models: str) -> str:
-    file = folder / f"{'-'.join(models)}.toml"
-    file.write_text("".join(entry(m, tokens_per_s=40, length=60, more=", load_s = 0.2") for m in models))
+    """Stand-ins, and what else is named: of the real ones on this machine."""
+    file = folder / f"{len(models)}.toml"
+    real = [m for m in models if m in REAL]
+    mocks = "".join(entry(m, tokens_per_s=40, length=60, more=", load_s = 0.2") for m in models if m not in real)
+    file.write_text((chosen(CPU_CATALOG, real) if real else "") + mocks)
     return str(file)
 
 
@@ -36,11 +41,11 @@ class Fleet:
         self.redis = redis.Redis.from_url(url)
         self.url = url
 
-    def start(self) -> Iterator[Fleet]:
+    def start(self, timeout: float = 90) -> Iterator[Fleet]:
         self.stack.migrate()
         with running(self.stack.records, *self.workers.values(), self.stack.web):
             self.stack.wait_ready()
-            wait_for("every worker", lambda: len(self.accepting()) == len(self.workers), 90)
+            wait_for("every worker", lambda: len(self.accepting()) == len(self.workers), timeout)
             yield self
         self.redis.close()
 
@@ -81,20 +86,62 @@ def answered(fleet: Fleet, number: int) -> None:
     for side in ev.SIDES:
         told = getattr(watched.view.turns[0], side).text
         assert told == stored["turns"][0][side]["text"]
-        assert len(told.split()) >= 10
+        assert told.strip()
 
 
-def test_one_is_drained_and_one_killed_under_load_and_no_battle_is_lost(fleet: Fleet) -> None:
-    with concurrent.futures.ThreadPoolExecutor(18) as visitors:
-        first = [visitors.submit(answered, fleet, n) for n in range(18)]
-        wait_for("all three to be at work", lambda: all(fleet.busy(w) for w in PRELOADED), 30)
+def crowd(fleet: Fleet, visitors: int) -> None:
+    """Visitors before and after one worker is drained and another killed, while both are at work."""
+    with concurrent.futures.ThreadPoolExecutor(visitors) as threads:
+        first = [threads.submit(answered, fleet, n) for n in range(visitors)]
+        wait_for("all to be at work", lambda: all(fleet.busy(w) for w in fleet.workers), 60)
         fleet.drain("one")
         fleet.process("two").kill()
-        then = [visitors.submit(answered, fleet, n) for n in range(18, 36)]
+        then = [threads.submit(answered, fleet, n) for n in range(visitors, 2 * visitors)]
         for visit in (*first, *then):
             visit.result()
     wait_for("the killed one to be gone", lambda: fleet.accepting() == {"three"}, 30)
     assert holding.read(fleet.redis) == set(), "nothing is stuck in anybody's hands"
     assert fleet.process("one").running
-    queues = [jobs.queue_of(None), *(jobs.queue_of(node(w)) for w in PRELOADED)]
+    queues = [jobs.queue_of(None), *(jobs.queue_of(node(w)) for w in fleet.workers)]
     assert sum(fleet.redis.llen(q) for q in queues) == 0
+
+
+def test_one_is_drained_and_one_killed_under_load_and_no_battle_is_lost(fleet: Fleet) -> None:
+    crowd(fleet, 18)
+
+
+@pytest.mark.long
+def test_every_worker_in_turn_is_killed_under_load_and_comes_back(fleet: Fleet) -> None:
+    with concurrent.futures.ThreadPoolExecutor(24) as threads:
+        visits = [threads.submit(answered, fleet, n) for n in range(240)]
+        for worker in (*fleet.workers, *fleet.workers):
+            wait_for(
+                f"{worker} to be at work", lambda name=worker: fleet.busy(name) or all(v.done() for v in visits), 60
+            )
+            fleet.process(worker).kill()
+            fleet.process(worker).start()
+            wait_for("it to be back", lambda name=worker: name in fleet.accepting(), 60)
+        for visit in visits:
+            visit.result()
+    assert holding.read(fleet.redis) == set()
+
+
+@pytest.mark.real
+@needs_models
+def test_the_one_that_is_left_is_a_real_one(tmp_path: Path) -> None:
+    """Two workers of stand-ins and one with real engines on a CPU, which has all of them in its catalog."""
+    mocks, everything = catalog(tmp_path, *MODELS), catalog(tmp_path, *MODELS, *REAL)
+    real = {"ARENA_CATALOG": everything, "ARENA_PRELOAD": ",".join(REAL)}
+    workers = {"one": {"ARENA_PRELOAD": "ant,bee"}, "two": {"ARENA_PRELOAD": "cat,dog"}, "three": real}
+    with private_redis(tmp_path) as url:
+        fleet = Fleet(url, tmp_path, workers, {"ARENA_CATALOG": mocks, "ARENA_MAX_TOKENS": "24"})
+        fleet.stack.web.env["ARENA_CATALOG"] = fleet.stack.records.env["ARENA_CATALOG"] = everything
+        for served in fleet.start(timeout=240):
+            with concurrent.futures.ThreadPoolExecutor(1) as alone:
+                alone.submit(answered, served, 0).result()
+            crowd(served, 10)
+            battles = Client(served.stack.url)
+            named = battles.request(
+                "POST", "/api/battles", {"prompt": "And what is a hash table?", "models": list(REAL)}
+            )
+            assert battles.watch(named["id"], 120).view.state == "finished"

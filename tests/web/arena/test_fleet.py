@@ -54,9 +54,9 @@ def test_a_round_is_over_without_the_pairs_that_cannot_meet() -> None:
 
 
 def test_models_each_on_a_worker_of_its_own_make_no_battle() -> None:
+    alone = [report("one", MODELS[:1]), report("two", MODELS[1:2])]
+    now = Situation(tuple(sorted(MODELS[:2])), alone, apart=apart(alone, MODELS[:2]))
     with pytest.raises(TooFewModels):
-        alone = [report("one", MODELS[:1]), report("two", MODELS[1:2])]
-        now = Situation(tuple(sorted(MODELS[:2])), alone, apart=apart(alone, MODELS[:2]))
         now.meeting(Uniform().distribution(now))
     assert among(MODELS).apart == frozenset()
 

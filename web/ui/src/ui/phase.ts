@@ -1,6 +1,7 @@
 /** What a battle has come to, in the words that the page's foot goes by; also told in `data-state` of the page. */
 import { over } from "../live/store";
 import { strings } from "../strings";
+import { refusal } from "../words";
 import type { Store } from "../live/store";
 import type { Limits } from "../live/limits";
 import type { BattleView } from "../protocol.gen";
@@ -33,7 +34,7 @@ export function whyNot(view: BattleView): string | null {
   if (view.state === "cancelled") {
     return view.cancelled_by === "operator" ? strings.noVote.operator(view.cancel_reason) : strings.noVote.cancelled;
   }
-  if (view.state === "failed") return view.error?.message ?? strings.noVote.failed;
+  if (view.state === "failed") return view.error ? refusal(view.error.code, view.error.message) : strings.noVote.failed;
   for (const side of ["a", "b"] as const) {
     if (turn?.[side].status === "failed") return strings.noVote.side(side);
   }

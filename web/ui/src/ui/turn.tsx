@@ -7,6 +7,7 @@ import { over } from "../live/store";
 import { copyOnClick } from "./copy";
 import { schedule } from "./frames";
 import { strings } from "../strings";
+import { refusal } from "../words";
 import type { Limits } from "../live/limits";
 import type { Store } from "../live/store";
 import type { Tail } from "./tail";
@@ -37,7 +38,7 @@ export function Turn({ limits, ...place }: Place & { limits: Limits }) {
       {silent.value && <p class="hint pulse">{strings.thinking}</p>}
       {error.value && (
         <div class="failure" role="alert">
-          <p><strong>{strings.sideFailed}</strong> {error.value.message}</p>
+          <p><strong>{strings.sideFailed}</strong> {refusal(error.value.code, error.value.message)}</p>
           {alone.value && (
             <button type="button" aria-disabled={store.sending.value} onClick={() => void store.retry(side)}>
               {strings.retrySide(side)}

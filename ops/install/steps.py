@@ -31,6 +31,7 @@ def look(host: Host) -> None:
     """Fail now for what would fail later."""
     if sys.platform != "linux":
         raise SetupError("A production host runs Linux", "On this machine: ./ops/up")
+    site.networks(host.options.private)
     kind = read_kind(host.options.catalog, host.models)
     gpu = has_nvidia_gpu()
     if kind.needs_vllm:
@@ -74,6 +75,8 @@ def save(host: Host) -> None:
         return
     words: list[object] = [host.python, "-m", "ops.backup", "create", "--into", host.var / "backups", "--keep", "14"]
     words += ["--secrets", host.etc / "secrets", "--label", "before-upgrade"]
+    if not host.socket.exists():  # the arena is stopped: what its store keeps lies in its own file
+        words.append("--no-redis")
     environment = {"PATH": f"{host.venv}/bin:/usr/bin:/bin"}
     for file in ("admin.env", "web.local.env"):
         environment |= config.read_environment(host.etc / file)

@@ -98,7 +98,7 @@ def rows_of(session: Session, salt: bytes, wanted: Wanted, keys: Iterable[int | 
     rows = []
     for vote, battle in found:
         row = _vote(vote, battle, salt) if of_votes else _battle(battle, answers.get(battle.id, {}), salt)
-        row["pii"] = private.get(battle.id)
+        row["pii"] = private.get(battle.id, _imported(vote))
         if wanted.texts:
             said = texts.get(battle.id)
             row["pii"] = row["pii"] if said is None else bool(kinds(t for turn in said for t in turn.values()))
@@ -188,6 +188,12 @@ def _private(session: Session, battles: list[str]) -> dict[str, bool]:
         if features and "pii" in features:
             found[battle] = found.get(battle, False) or bool(features["pii"])
     return found
+
+
+def _imported(vote: Vote | None) -> bool | None:
+    """What was found in the conversation a vote was imported with."""
+    found = (vote.features or {}).get("pii") if vote is not None else None
+    return None if found is None else bool(found)
 
 
 def _texts(session: Session, battles: list[str]) -> dict[str, list[dict[str, str]]]:

@@ -30,7 +30,9 @@ _LANGUAGES = {
     "indonesian": "id", "russian": "ru", "ukrainian": "uk", "chinese": "zh", "japanese": "ja", "korean": "ko",
     "arabic": "ar", "hebrew": "he", "hindi": "hi", "thai": "th", "greek": "el",
 }  # fmt: skip
-_VOTERS = ("judge", "evaluation_session_id", "voter")
+_VOTERS = ("judge", "judge_hash", "evaluation_session_id", "voter")
+_SECONDS = 1e11
+"""Larger moments are in milliseconds, as pandas writes them."""
 _KEYS = ("question_id", "id", "vote")
 
 
@@ -84,7 +86,8 @@ def _moment(row: Mapping[str, Any]) -> datetime | None:
     if value in (None, ""):
         return None
     try:
-        return datetime.fromtimestamp(float(value), UTC)
+        moment = float(value)
+        return datetime.fromtimestamp(moment if abs(moment) < _SECONDS else moment / 1000, UTC)
     except (TypeError, ValueError, OverflowError, OSError):
         pass
     try:
@@ -110,9 +113,35 @@ def _features(row: Mapping[str, Any], turns: int) -> dict[str, Any]:
     if turns > 1:
         boards.add("multi_turn")
     kept: dict[str, Any] = {"boards": sorted(boards)}
-    if answers:
-        kept["style"] = found["style"]
+    if facts:
+        kept["pii"] = sorted({kind for turn in facts if turn.features for kind in turn.features["pii"]})
+    said = _said_style(row)
+    if said or answers:
+        kept["style"] = said or found["style"]
     return kept
+
+
+def _said_style(row: Mapping[str, Any]) -> dict[str, dict[str, int]] | None:
+    """The counts that LMArena publishes beside the conversations: by a real tokenizer, where ours count words."""
+    known = row.get("conv_metadata")
+    if isinstance(known, str) and known.startswith("{"):  # a CSV's cell
+        known = msgspec.json.decode(known)
+    if not isinstance(known, Mapping) or not known.get("sum_assistant_a_tokens"):
+        return None
+    return {
+        side: {
+            "tokens": _sum(known.get(f"sum_assistant_{side}_tokens")),
+            "headers": _sum(known.get(f"header_count_{side}")),
+            "list_items": _sum(known.get(f"list_count_{side}")),
+            "bold": _sum(known.get(f"bold_count_{side}")),
+        }
+        for side in ("a", "b")
+    }
+
+
+def _sum(counts: Any) -> int:
+    """Of a number, or of numbers by kind."""
+    return sum(_number(n, 0) for n in counts.values()) if isinstance(counts, Mapping) else _number(counts, 0)
 
 
 def _said_boards(row: Mapping[str, Any]) -> list[str]:
@@ -123,6 +152,10 @@ def _said_boards(row: Mapping[str, Any]) -> list[str]:
         boards.append(f"language_{language}")
     if str(row.get("is_code", "")).lower() in ("true", "1"):
         boards.append("code")
+    tags = row.get("category_tag")
+    maths = tags.get("math_v0.1") if isinstance(tags, Mapping) else None
+    if isinstance(maths, Mapping) and maths.get("math") is True:
+        boards.append("math")
     return [name for name in boards if name.isascii() and 0 < len(name) <= 40]
 
 
@@ -135,10 +168,20 @@ def _messages(value: Any) -> list[tuple[str, str]]:
     if not isinstance(value, Sequence) or isinstance(value, str):
         return []
     return [
-        (str(message["role"]), message["content"])
+        (str(message["role"]), text)
         for message in value
-        if isinstance(message, Mapping) and isinstance(message.get("content"), str) and "role" in message
+        if isinstance(message, Mapping) and "role" in message and (text := _text(message.get("content"))) is not None
     ]
+
+
+def _text(content: Any) -> str | None:
+    """A message's words: text, or the texts among LMArena's parts ``{"type": "text", "text": ...}``."""
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, Sequence):
+        return None
+    parts = [part["text"] for part in content if isinstance(part, Mapping) and isinstance(part.get("text"), str)]
+    return "\n".join(parts) if parts else None
 
 
 def _number(value: Any, default: int) -> int:

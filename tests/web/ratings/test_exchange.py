@@ -254,6 +254,64 @@ def test_lmarenas_rows_are_understood_and_leave_only_features_of_texts() -> None
     assert "sea" not in str(vote).lower()
 
 
+def part(text: str) -> list[dict[str, Any]]:
+    return [{"type": "text", "text": text, "image": None, "mimeType": None}]
+
+
+SIDE = {"h1": 1, "h2": 2, "h3": 0, "h4": 0, "h5": 0, "h6": 0}
+PUBLISHED = {
+    "id": "c4b9710c-8d64-4bee-a0b0-94637ae4cc65", "model_a": "claude-3-7-sonnet", "model_b": "gemini-2.5-pro",
+    "winner": "model_b", "evaluation_session_id": "f0ccc2a5", "evaluation_order": 2,
+    "conversation_a": [{"role": "user", "content": part("Write a limerick and mail it to jo@example.org")},
+                       {"role": "assistant", "content": part("There once was a *lass*"), "num_tokens": 9}],
+    "conversation_b": [{"role": "user", "content": part("Write a limerick and mail it to jo@example.org")},
+                       {"role": "assistant", "content": part("No."), "num_tokens": 2}],
+    "full_conversation": [{"user": {"role": "user", "content": part("hi")}}],
+    "conv_metadata": {"sum_user_tokens": 9, "sum_assistant_a_tokens": 41, "sum_assistant_b_tokens": 7, "turns": 1,
+                      "header_count_a": SIDE, "header_count_b": {}, "list_count_a": {"ordered": 1, "unordered": 4},
+                      "list_count_b": {"ordered": 0, "unordered": 0}, "bold_count_a": {"**": 2, "__": 0},
+                      "bold_count_b": {"**": 0, "__": 0}},
+    "category_tag": {"math_v0.1": {"math": True}, "creative_writing_v0.1": {"creative_writing": True}},
+    "language": "en", "is_code": False, "timestamp": 1748772000000,
+}  # fmt: skip
+"""In the form of LMArena's published 140k: parts in messages, its own counts, a moment as pandas writes it."""
+
+
+def test_lmarenas_published_form_is_understood() -> None:
+    vote = parse(PUBLISHED, 1)
+    assert vote is not None
+    assert (vote.winner, vote.voter, vote.at) == ("b", "f0ccc2a5", datetime(2025, 6, 1, 10, tzinfo=UTC))
+    assert vote.features == {
+        "boards": ["language_en", "math"],
+        "pii": ["mail"],
+        "style": {
+            "a": {"tokens": 41, "headers": 3, "list_items": 5, "bold": 2},
+            "b": {"tokens": 7, "headers": 0, "list_items": 0, "bold": 0},
+        },
+    }
+    assert "limerick" not in str(vote)
+
+
+def test_a_hundred_votes_of_both_forms_make_one_board(
+    arena: Arena, records: Records, client: FlaskClient, command: Callable[..., bytes], tmp_path: Path
+) -> None:
+    theirs = [FASTCHAT | {"question_id": f"q{n}", "judge": f"arena_user_{n % 9}"} for n in range(50)]
+    published = [PUBLISHED | {"id": f"id-{n}", "evaluation_session_id": f"s{n % 7}"} for n in range(50)]
+    (tmp_path / "clean_battle.json").write_text(json.dumps(theirs))
+    (tmp_path / "human-preference.jsonl").write_text("\n".join(map(json.dumps, published)))
+    assert command("import", str(tmp_path / "clean_battle.json"), "--source", "lmsys").startswith(b"read 50, stored 50")
+    said = command("import", str(tmp_path / "human-preference.jsonl"), "--source", "lmarena")
+    assert said.startswith(b"read 50, stored 50")
+    records.refresh_ratings()
+    body = client.get("/api/leaderboard").get_json()
+    assert (body["votes"], len(body["models"])) == (100, 4)
+    assert {"language_en", "language_de", "math", "multi_turn"} <= set(body["categories"])
+    assert all(row["retired"] for row in body["models"])
+    rows = lines(command("export", "votes", "--delay-days", "0"))
+    assert len({row["voter"] for row in rows}) == 9 + 7
+    assert [row["pii"] for row in rows].count(True) == 50
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -15,10 +17,16 @@ from tests.processes import ROOT
 HEAVY = ("vllm", "torch", "transformers", "numpy", "scipy", "pandas", "evalica")
 
 
-def loaded_by(statement: str) -> set[str]:
+def loaded_by(statement: str, **env: str) -> set[str]:
     """Every module in ``sys.modules`` after ``statement`` in a fresh interpreter."""
+    with tempfile.TemporaryDirectory() as folder:
+        around = {**os.environ, "ARENA_DATA_DIR": folder, "ARENA_CATALOG": "ops/catalogs/echo.toml", **env}
+        return _loaded_by(statement, around)
+
+
+def _loaded_by(statement: str, env: dict[str, str]) -> set[str]:
     script = f"import json, sys\n{statement}\nprint(json.dumps(sorted(sys.modules)))"
-    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=False)
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, env=env, check=False)
     assert ran.returncode == 0, ran.stderr
     return set(json.loads(ran.stdout.splitlines()[-1]))
 
@@ -27,18 +35,31 @@ def under(modules: set[str], *packages: str) -> set[str]:
     return {m for m in modules if any(m == p or m.startswith(p + ".") for p in packages)}
 
 
-def test_web_knows_only_the_contract_and_nothing_heavy() -> None:
-    statement = "import web; from web.settings import WebSettings; web.create_app(WebSettings())"
-    modules = loaded_by(statement + "; import web.pages, web.api, web.live, web.arena.battles")
+WEB = "import web; from web.settings import WebSettings; web.create_app(WebSettings())"
+RECORDS = "import web.records.celery, web.records.tasks"
+
+
+@pytest.mark.parametrize("statement", [f"{WEB}; import web.pages, web.api, web.live, web.arena.battles", RECORDS])
+def test_the_web_side_knows_of_the_worker_its_contract_only(statement: str) -> None:
+    modules = loaded_by(statement)
     ours = under(modules, "worker")
     assert ours <= {"worker"} | under(modules, "worker.contract"), sorted(ours)
-    assert under(modules, *HEAVY) == set()
+    assert under(modules, "vllm", "torch", "transformers", "scipy", "pandas", "evalica") == set()
 
 
-def test_records_knows_only_the_contract() -> None:
-    modules = loaded_by("import web.records.celery, web.records.tasks")
-    assert under(modules, "worker") <= {"worker"} | under(modules, "worker.contract")
-    assert under(modules, "vllm", "torch", "scipy", "pandas", "evalica") == set()
+def test_the_web_process_carries_no_arithmetic() -> None:
+    assert under(loaded_by(WEB), *HEAVY, "web.ratings.bradley_terry") == set()
+
+
+def test_the_records_worker_carries_no_web_server() -> None:
+    modules = loaded_by(RECORDS)
+    assert "numpy" in modules
+    assert under(modules, "gunicorn", "gevent", "flask_sock", "web.api.battles") == set()
+
+
+def test_making_the_app_connects_to_nothing_and_leaves_only_its_secret(tmp_path: Path) -> None:
+    loaded_by(WEB, ARENA_DATA_DIR=str(tmp_path))
+    assert [f.name for f in tmp_path.iterdir()] == ["secret_key"]
 
 
 def test_the_worker_knows_nothing_of_web_and_loads_vllm_only_with_an_engine() -> None:

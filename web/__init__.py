@@ -23,7 +23,6 @@ def create_app(settings: WebSettings | None = None) -> APIFlask:
         challenge,
         cli,
         docs,
-        errors,
         idempotency,
         language,
         limits,
@@ -33,6 +32,7 @@ def create_app(settings: WebSettings | None = None) -> APIFlask:
         openai,
         pages,
         production,
+        refusing,
         security,
         tracking,
     )
@@ -52,7 +52,7 @@ def create_app(settings: WebSettings | None = None) -> APIFlask:
     tracing.install("llm-arena-web", settings.otel_endpoint)
 
     tracking.init_app(app, settings, series)
-    errors.init_app(app)
+    refusing.init_app(app)
     language.init_app(app)
     openai.init_app(app, settings)
     limits.init_app(app, settings)

@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 from flask import Flask, Response, g
 
-from web.errors import ArenaError, Busy, NoWorker, speak
+from web.errors import ArenaError, Busy, NoWorker
+from web.refusing import speak
 from worker.contract.chats import ChatFailed
 
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}

@@ -1,0 +1,1 @@
+"""``python -m ops.doctor``: looks a host over and says what to fix; see :mod:`ops.doctor.checks`."""

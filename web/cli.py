@@ -8,6 +8,7 @@ import click
 from flask import Flask
 
 from web.admin.cli import keys
+from web.admin.integrity_cli import integrity
 from web.context import Arena
 from web.migrate import is_current, newest_revision, upgrade
 from web.ratings.cli import export, import_votes
@@ -17,6 +18,7 @@ from web.retention import age_limit, purge
 def init_app(app: Flask) -> None:
     """Register the commands."""
     app.cli.add_command(keys)
+    app.cli.add_command(integrity)
     app.cli.add_command(export)
     app.cli.add_command(import_votes)
 

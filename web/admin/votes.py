@@ -16,7 +16,7 @@ from web.admin.errors import Unchanged, UnknownSession, UnknownVote
 from web.admin.log import name_of, note
 from web.arena.deletion import deleted_word
 from web.arena.excluded import FLAGGED, QUARANTINED, add_reason, ranked_of, remove_reason
-from web.arena.integrity.rules import CLEARED, OF_VOTES
+from web.arena.integrity.rules import AUTOMATIC, BURST, CLEARED, OF_VOTES, RING
 from web.models import Battle, Quarantine, Vote, now
 
 _LOOKED_AT = 2000
@@ -126,7 +126,10 @@ def quarantine(session: Session, by: Key | str, owner: str, reason: str, key: st
 
 
 def release(session: Session, by: Key | str, owner: str, reason: str, key: str) -> int:
-    """Undo :func:`quarantine`; how many votes count again. Raises UnknownSession or Unchanged."""
+    """Undo :func:`quarantine`; how many votes count again. Raises UnknownSession or Unchanged.
+
+    By an operator also what the rules found in what the session did together with others: it is trusted from now on.
+    """
     row = session.get(Quarantine, owner, with_for_update=True)
     whose = _names(owner, key)
     if row is None and not _known(session, whose):
@@ -136,7 +139,9 @@ def release(session: Session, by: Key | str, owner: str, reason: str, key: str) 
     row.released_at, row.released_by = now(), name_of(by)
     votes = _votes_of(session, whose)
     ranked = ranked_of(session, votes)
-    counted = sum(remove_reason(vote, QUARANTINED, ranked) and vote.counted for vote in votes)
+    undone = (QUARANTINED,) if by == AUTOMATIC else (QUARANTINED, RING, BURST)
+    moved = [any([remove_reason(vote, reason, ranked) for reason in undone]) for vote in votes]  # noqa: C419 (all of them)
+    counted = sum(did and vote.counted for did, vote in zip(moved, votes, strict=True))
     note(session, by, "session.release", owner, reason)
     return counted
 

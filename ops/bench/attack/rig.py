@@ -23,8 +23,8 @@ SUBTLE = 0.8
 _PLACE, _SESSION = 10_000_000, 10_000_000
 _SITTING = 50
 """Votes of one session, where it is kept for several."""
-STEPS = 25
-"""Looks at the board until an attack without defences has been as long as it takes."""
+LOOKS = 12
+"""The board is looked at whenever the attack has grown by one part in so many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +80,10 @@ def _until(
     target = int(before[(len(before) + attack.ranks) // 2])
     goal = int(np.flatnonzero(before == target)[0]) - attack.ranks
     rigger = Rigger(truth, before, target, attack, log, np.random.default_rng([seed, 2]))
-    step = max(20, known[0] // STEPS) if known else max(20, votes // 400)
+    step = max(20, votes // 400)
     most = known[0] * known[1] if known else 50 * votes
     while True:
-        for _ in range(max(step, rigger.cast // 20)):
+        for _ in range(max(step, rigger.cast // LOOKS)):
             rigger.vote()
             for _ in range(round((1 - attack.share) / attack.share)):
                 people.vote()

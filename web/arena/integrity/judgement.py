@@ -47,6 +47,8 @@ class _Found:
 
 def judge(ballots: Ballots, rules: Rules) -> Judgement:
     """What the rules about voters say. See the module."""
+    if not len(ballots.id):
+        return Judgement({}, frozenset(), frozenset())
     given = ballots.take(np.lexsort((ballots.id, ballots.at)))
     voices, out = history.voices(given), given.out.copy()
     for _ in range(ROUNDS):

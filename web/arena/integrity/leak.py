@@ -49,4 +49,4 @@ def _pattern(words: tuple[str, ...]) -> re.Pattern[str] | None:
 
 def _form(word: str) -> str:
     parts = [re.escape(part) for part in _SPACES.split(word) if part]
-    return r"[\s_-]?".join(parts)
+    return r"[\s_-]*".join(parts)

@@ -9,7 +9,6 @@ from flask import Response
 from sqlalchemy.orm import Session
 
 from web.api.caching import catalog_tag, etag, revalidated
-from web.api.leaderboard import point
 from web.api.schemas.leaderboard import ModelOut, ModelPageOut, ModelsOut
 from web.arena import board
 from web.arena.contenders import is_competing, read_contender
@@ -65,8 +64,7 @@ def _page(session: Session, context: Arena, model_id: str) -> dict[str, Any]:
         "standings": [
             {
                 "category": category,
-                **point(rating),
-                "win_rate": round(rating.win_rate, 4),
+                **board.rounded(rating),
                 "preliminary": rating.votes < context.settings.min_votes,
             }
             for category, rating in found.standings

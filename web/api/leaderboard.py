@@ -22,7 +22,7 @@ from web.api.schemas.leaderboard import (
 from web.arena import board, pairs
 from web.context import Arena, arena
 from web.errors import UnknownCategory
-from web.models import RatingSnapshot
+from web.models import Rating, RatingSnapshot
 from web.openapi import problems, revalidates
 
 bp = APIBlueprint("leaderboard", __name__, url_prefix="/api/leaderboard", tag="Leaderboard")
@@ -110,7 +110,7 @@ def _history(session: Session, query: HistoryQuery) -> dict[str, Any]:
     }
 
 
-def point(row: Any) -> dict[str, Any]:
-    """A stored rating, rounded as the board rounds it."""
-    found: dict[str, Any] = {name: getattr(row, name) for name in PointOut.model_fields}
-    return found | {name: round(found[name], 1) for name in ("rating", "lower", "upper")}
+def point(row: Rating) -> dict[str, Any]:
+    """A stored rating, as the board tells it."""
+    told = board.rounded(row)
+    return {name: told[name] for name in PointOut.model_fields}

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from web.arena.catalogue import Known, known, variants
 from web.errors import UnknownCategory
-from web.models import Rating, RatingSnapshot
+from web.models import RATED, Rating, RatingSnapshot
 from worker.contract.catalog import Catalog
 
 T = TypeVar("T")
@@ -148,16 +148,17 @@ def _rank_spreads(rows: Sequence[Rating]) -> dict[str, tuple[int, int]]:
     }
 
 
+def rounded(stored: Rating) -> dict[str, Any]:
+    """What the fit found of one model, as it is told everywhere: ratings to a tenth, shares to four places."""
+    found = {name: getattr(stored, name) for name in RATED}
+    tenths = {name: round(found[name], 1) for name in ("rating", "lower", "upper")}
+    return found | tenths | {"win_rate": round(stored.win_rate, 4)}
+
+
 def _row(stored: Rating, of: Known, alike: Sequence[str], ranks: tuple[int, int], min_votes: int) -> Row:
     return Row(
-        model=stored.model,
+        **rounded(stored),
         name=of.name,
-        rank=stored.rank,
-        rating=round(stored.rating, 1),
-        lower=round(stored.lower, 1),
-        upper=round(stored.upper, 1),
-        votes=stored.votes,
-        win_rate=round(stored.win_rate, 4),
         preliminary=stored.votes < min_votes,
         best_rank=ranks[0],
         worst_rank=ranks[1],

@@ -90,6 +90,10 @@ class Rating(Base):
     win_rate: Mapped[float]
 
 
+RATED = tuple(column.key for column in Rating.__table__.columns if column.key != "snapshot_id")
+"""Columns that say what the fit found of a model; a :class:`web.ratings.standings.Standing` has them, too."""
+
+
 class PairCount(Base):
     """Counted votes on two models, as of the newest snapshot of the board ``overall``. ``model_a < model_b``."""
 

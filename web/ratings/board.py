@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from web.models import Rating, RatingSnapshot
+from web.models import RATED, Rating, RatingSnapshot
 from web.ratings.book import Extent, VoteBook
 from web.ratings.figures import figures
 from web.ratings.method import Method, board
@@ -124,19 +124,7 @@ def store(
     )
     session.add(snapshot)
     session.flush()
-    session.add_all(
-        Rating(
-            snapshot_id=snapshot.id,
-            model=s.model,
-            rank=s.rank,
-            rating=s.rating,
-            lower=s.lower,
-            upper=s.upper,
-            votes=s.votes,
-            win_rate=s.win_rate,
-        )
-        for s in rows
-    )
+    session.add_all(Rating(snapshot_id=snapshot.id, **{name: getattr(s, name) for name in RATED}) for s in rows)
     _forget(session, name)
     return snapshot.id
 

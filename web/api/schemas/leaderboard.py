@@ -27,14 +27,17 @@ class HistoryQuery(_Query):
     model: str | None = Field(default=None, min_length=1, max_length=64, description="Only this model's rows.")
 
 
-class BoardRow(BaseModel):
+class PointOut(BaseModel):
     model: str = _MODEL
-    name: str = _NAME
     rank: int = Field(examples=[1])
     rating: float = Field(description="Elo scale around 1000.", examples=[1043.2])
     lower: float = Field(description="Of the 95 % interval.", examples=[1011.0])
     upper: float = Field(examples=[1075.4])
     votes: int = Field(description="Counted votes on battles it took part in.", examples=[212])
+
+
+class BoardRow(PointOut):
+    name: str = _NAME
     win_rate: float = Field(description="Points won per battle, a tie being half a point.", examples=[0.5613])
     preliminary: bool = Field(description="Has fewer votes than a rating needs.", examples=[False])
     best_rank: int = Field(description="One more than the models that are surely above.", examples=[1])
@@ -122,15 +125,6 @@ class PairsOut(BaseModel):
     pairs: list[PairOut] = Field(description="`a` stands before `b` in the order of ids; it says nothing of sides.")
     votes: int = Field(examples=[64])
     updated_at: str | None = Field(examples=["2026-05-17T09:30:00+00:00"])
-
-
-class PointOut(BaseModel):
-    model: str = _MODEL
-    rank: int = Field(examples=[1])
-    rating: float = Field(examples=[1043.2])
-    lower: float = Field(examples=[1011.0])
-    upper: float = Field(examples=[1075.4])
-    votes: int = Field(examples=[212])
 
 
 class SnapshotOut(BaseModel):

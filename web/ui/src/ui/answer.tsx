@@ -39,7 +39,7 @@ export function Answer({ store, side, limits, hidden }: Pane) {
       <header class="answer-head">
         <span class="tile" aria-hidden="true">{SIDE_NAME[side]}</span>
         <h2 id={`name-${side}`}>
-          {facts.value?.name ?? strings.model(side)}
+          {facts.value ? <a href={`/models/${facts.value.id}`}>{facts.value.name}</a> : strings.model(side)}
           {facts.value?.maker && <small>{facts.value.maker}</small>}
         </h2>
         {chosen && <span class="badge">{strings.chosen}</span>}

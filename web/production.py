@@ -29,7 +29,8 @@ def load() -> WebSettings:
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         name = "".join(f"ARENA_{part}" for part in first["loc"][:1]).upper()
-        raise Misconfigured(f"{name}: {first['msg']}" if name else str(first["msg"])) from None
+        what = first["msg"].removeprefix("Value error, ")
+        raise Misconfigured(f"{name}: {what}" if name else what) from None
 
 
 def check(settings: WebSettings) -> None:

@@ -86,7 +86,7 @@ def test_a_package_that_is_not_installed_cannot_be_locked() -> None:
         lock.lines("base", ["nowhere"], ({}, {}), ())
 
 
-OPTIONAL = {"opentelemetry": "otel"}
+OPTIONAL = {"opentelemetry": "otel", "pyarrow": "parquet", "resvg_py": "plots"}
 """Modules that are imported only where somebody has asked for the extra of that name."""
 STANDS_FOR = {
     "bs4": "beautifulsoup4",

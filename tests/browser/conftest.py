@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
-from ops import assets
+from ops import assets, browser
 from tests.acceptance.conftest import echo_arena as echo_arena
 from web.security import CSP
 
-ARGUMENTS = (
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--font-render-hinting=none",
-)
+REPORT = """addEventListener("securitypolicyviolation", (e) =>
+    console.error(`policy violated: ${e.violatedDirective} ${e.blockedURI} ${e.sample}`))"""
+"""In every document of every page: a report that a browser would send, said aloud."""
 HARNESS_URL = "http://harness.test/"
 
 
@@ -37,28 +30,31 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def chromium() -> Iterator[Browser]:
     """One browser for this folder: while it lives, Playwright keeps an asyncio loop running in the main thread, with
     which no later test could run its own. Skips where there is none, unless this is CI."""
-    binary = os.environ.get("ARENA_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    if binary is None:
-        missing = "Chromium is not installed (apt-get install chromium, or set ARENA_CHROMIUM)"
+    if browser.chromium_binary() is None:
         if os.environ.get("CI") == "true":
-            pytest.fail(missing)
-        pytest.skip(missing)
-    root = hasattr(os, "geteuid") and os.geteuid() == 0
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=binary, chromium_sandbox=not root, args=[*ARGUMENTS, *(["--no-sandbox"] if root else [])]
-        )
+            pytest.fail(browser.MISSING)
+        pytest.skip(browser.MISSING)
+    with browser.chromium() as started:
         expect.set_options(timeout=30_000)  # a slow machine is not a failure; what never comes still is
-        yield browser
-        browser.close()
+        yield started
 
 
 @pytest.fixture
-def context(chromium: Browser) -> Iterator[BrowserContext]:
+def context(chromium: Browser, violated: list[str]) -> Iterator[BrowserContext]:
+    """A visitor; none of whose pages may break the content security policy."""
     made = chromium.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
     made.set_default_timeout(20_000)
+    made.add_init_script(REPORT)
+    made.on("console", lambda m: violated.append(m.text) if m.text.startswith("policy violated") else None)
     yield made
     made.close()
+    assert violated == []
+
+
+@pytest.fixture
+def violated() -> list[str]:
+    """What a browser would have reported of any page of the test's context."""
+    return []
 
 
 @pytest.fixture

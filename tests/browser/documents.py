@@ -28,7 +28,8 @@ GOLDEN = {
     "math": "Inline $a_1 * b_1$ and \\(x^2\\), costs $5 and $6.\n\n"
     "$$\n\\sum_{i=1}^n i\n$$\n\n\\[\nE = mc^2\n\\]\n\ntext\n$$x$$\nmore\n",
     "broken math": "$$\nnot closed\n- item\n\npara $$x$$ tail\n\n$$\na\n$$ tail\n\n\\[ never\n\nend $",
-    "notes": "Known[^1] since *long*[^b-2].\n\n[^1]: https://example.org/why\n[^b-2]: Two **lines**\n    of it\nafter [^x y]\n",
+    "notes": "Known[^1] since *long*[^b-2].\n\n"
+    "[^1]: https://example.org/why\n[^b-2]: Two **lines**\n    of it\nafter [^x y]\n",
     "thought": "<think>\nFirst, *consider* `x`.\n\n```py\n1\n```\n\n- so\n</think>\n\n**Answer**: 1\n\n</think>\nend\n",
     "thought without its beginning": "Let me see.\n\n```\n</think>\n```\n\n1. one\n</think>\n\nThe answer.\n",
     "thought cut short": "\n<thinking>still\n\nat it </think",
@@ -74,6 +75,27 @@ HOSTILE = (
     "- " * 2000 + "x",
     "*_" * 5000,
     "\\" * 40_000,
+    "<think><script>window.pwned = 1</script>[x](javascript:window.pwned=1)<img src=x onerror=window.pwned=1>",
+    "<math><mtext><style><img src=x onerror=window.pwned=1></style></mtext></math>",
+    "<svg><animate onbegin=window.pwned=1 attributeName=x dur=1s></svg><svg><use href='data:image/svg+xml,x'/></svg>",
+    "<base href=https://evil.example/><object data=https://evil.example></object><embed src=https://evil.example>",
+    "<video src=https://evil.example/v autoplay><source src=https://evil.example/w></video><audio src=//evil.example>",
+    "<a href='https://evil.example' ping='https://evil.example/ping' download>x</a><input autofocus onfocus=pwned=1>",
+    "[x](https://evil.example/\u202egpj.exe) \u202e\u2066evil\u2069 \u200f[y](https://example.org)\u202c",
+    "Z" + "\u0336\u0489\u035c\u0361" * 3000 + " zalgo",
+    "[__proto__]: javascript:pwned=1\n[constructor]: data:text/html,x\n\n[__proto__] [constructor] [toString]",
+    "```__proto__\nx\n```\n```constructor\nx\n```\n```../../evil\nx\n```\n```toString\nx\n```",
+    "&__proto__; &constructor; &toString; &#0; &#x110000; &#xD800; &#9999999;",
+    "[^__proto__] [^constructor]\n\n[^__proto__]: [x](javascript:window.pwned=1) <script>window.pwned=1</script>",
+    "$\\def\\x{\\x\\x}\\x$ $\\htmlStyle{background:url(https://evil.example)}{x}$ $\\rule{999999em}{999999em}$",
+    "$\\htmlClass{dock}{x}$ $\\htmlId{arena}{x}$ $\\url{https://evil.example}$ $" + "{" * 3000 + "}" * 3000 + "$",
+    "x" * 1_000_000,
+    "*a **b `c [d](e" + " \n" * 20 + '~~f <g h="' + "$$ \\[ \\( " * 500,
+    "![" * 3000,
+    "| a " * 3000 + "|\n" + "|-" * 3000 + "|\n" + "| b " * 3000 + "|",
+    "\n".join("  " * n + "- x" for n in range(600)),
+    "[x](http://[::1]:99999/%) [y](https://\x00evil) [z](mailto:?bcc=everyone&body=secret) [w](blob:https://x/y)",
+    "\x00\x01\x07\x1b[31mred\ufffe\uffff",
 )
 
 

@@ -1,6 +1,6 @@
 /** The island's modules, within reach of tests that run in a real browser under the real content security policy. */
 import { build, element } from "../../web/ui/src/md/build";
-import { fenceCloser, lex } from "../../web/ui/src/md/lex";
+import { definitions, fenceCloser, lex } from "../../web/ui/src/md/lex";
 import { enhance } from "../../web/ui/src/md/later";
 import { MarkdownStream } from "../../web/ui/src/md/stream";
 import { accept } from "../../web/ui/src/live/cursor";
@@ -21,12 +21,12 @@ function place(): HTMLElement {
 function oneShot(source: string): string {
   const root = place();
   const { thought, cut, answer } = apart(source.replace(/\r\n?/g, "\n"));
-  const reasoning = build(lex(thought.trim() ? thought : "", {}), null);
+  const reasoning = build(lex(thought.trim() ? thought : "", definitions()), null);
   if (reasoning.length) {
     const title = element("summary", "", cut ? "Reasoning, cut short" : "Reasoning");
     root.append(element("details", "thought", title, element("div", "thought-text", ...reasoning)));
   }
-  root.append(...build(lex(answer, {}), null));
+  root.append(...build(lex(answer, definitions()), null));
   const markup = root.innerHTML;
   root.remove();
   return markup;

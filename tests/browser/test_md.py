@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.documents import GOLDEN, HOSTILE, chunks, random_document
@@ -12,6 +13,11 @@ STREAMED_LIKE_ONE_SHOT = """(cases) => cases.flatMap(([text, pieces]) => {
     const whole = harness.oneShot(text), parts = harness.streamed(pieces);
     return whole === parts ? [] : [{ text, pieces, whole, parts }];
 })"""
+
+
+def pieces_of(text: str, count: int) -> list[str]:
+    size = max(1, len(text) // count)
+    return [text[at : at + size] for at in range(0, len(text), size)]
 
 
 def differences(page: Page, texts: list[str], seeds: range) -> list[dict[str, object]]:
@@ -27,6 +33,13 @@ def test_however_a_text_is_cut_the_end_is_what_one_shot_makes_of_it(harness: Pag
 
 def test_mixtures_of_all_kinds_of_lines_too(harness: Page) -> None:
     assert differences(harness, [random_document(seed) for seed in range(400)], range(3)) == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("hundred", range(60))
+def test_thousands_of_mixtures(harness: Page, hundred: int) -> None:
+    seeds = range(1000 + hundred * 100, 1100 + hundred * 100)
+    assert differences(harness, [random_document(seed) for seed in seeds], range(4)) == []
 
 
 def test_an_over_long_line_is_plain_text_however_it_is_cut(harness: Page) -> None:
@@ -100,6 +113,46 @@ def test_hostile_output_is_inert(harness: Page, requested: Callable[[], list[str
         became = harness.evaluate(WHAT_BECAME_OF_IT, text)
         assert became == {"elements": [], "handlers": 0, "schemes": [], "pwned": False}, text[:200]
     assert requested() == asked_before
+    polluted = harness.evaluate("() => [({}).href, ({}).title, ({}).tokens, Object.keys(Object.prototype).length]")
+    assert polluted == [None, None, None, 0]
+
+
+def test_hostile_output_in_pieces_is_as_inert_and_as_quick(harness: Page) -> None:
+    """Fifty pieces each: a text that takes longer the more often it is looked at would show here as a timeout."""
+    for text in HOSTILE:
+        harness.evaluate("(pieces) => harness.streamed(pieces)", pieces_of(text, 50))
+    assert harness.evaluate("() => !('pwned' in window)")
+
+
+def test_a_report_of_the_policy_is_seen(harness: Page, complaints: list[str], violated: list[str]) -> None:
+    """What every test of this folder relies on."""
+    harness.evaluate("() => { try { document.body.innerHTML = '<b>x</b>' } catch {} }")
+    harness.evaluate("() => { new Image().src = 'https://evil.example/beacon' }")
+    harness.wait_for_function("() => true")
+    assert any("require-trusted-types-for" in text for text in violated)
+    assert any("img-src" in text for text in violated)
+    violated.clear()
+    complaints.clear()
+
+
+def test_reasoning_is_folded_until_somebody_wants_it(harness: Page) -> None:
+    harness.evaluate("(text) => harness.show(text)", GOLDEN["thought"])
+    body = harness.locator(".thought-text")
+    expect(body).to_be_hidden()
+    harness.get_by_text("Reasoning", exact=True).click()
+    expect(body).to_be_visible()
+    expect(harness.locator("strong")).to_have_text("Answer")
+
+
+def test_what_is_being_read_stays_selected_while_its_block_grows(harness: Page) -> None:
+    selected = harness.evaluate("""() => {
+        const root = harness.place(), stream = new harness.MarkdownStream(root);
+        stream.push("- first point\\n- second"); stream.render();
+        getSelection().selectAllChildren(root.querySelector("li"));
+        for (let i = 0; i < 20; i += 1) { stream.push(` word ${i}`); stream.render(); }
+        return getSelection().toString();
+    }""")
+    assert selected == "first point"
 
 
 def test_every_link_of_an_answer_leaves_without_telling_where_from(harness: Page) -> None:

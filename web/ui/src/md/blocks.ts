@@ -7,7 +7,7 @@
  */
 import { build, codeFrame, element } from "./build";
 import type { Later } from "./build";
-import { fenceCloser, lex } from "./lex";
+import { definitions, fenceCloser, lex } from "./lex";
 import type { Links, Token } from "./lex";
 import { mend } from "./mend";
 import { patch } from "./patch";
@@ -41,7 +41,7 @@ export class BlockStream {
   constructor(
     private readonly root: HTMLElement,
     private readonly later: Later | null = null,
-    private readonly links: Links = {},
+    private readonly links: Links = definitions(),
   ) {
     this.before = root.lastChild;
   }
@@ -100,7 +100,7 @@ export class BlockStream {
 
   /** Draw the last block as far as it is known. */
   private drawOpen(text: string, lineStart: number): false {
-    const nodes = build(lex(mend(text, lineStart), { ...this.links }), null);
+    const nodes = build(lex(mend(text, lineStart), definitions(this.links)), null);
     let first: Node | null = null;
     for (let n = this.open; n > 0; n -= 1) first = first ? first.previousSibling : this.root.lastChild;
     patch(this.root, first, nodes);
@@ -162,7 +162,7 @@ export class BlockStream {
   private redraw(): void {
     const text = this.whole.join("");
     while (this.root.lastChild && this.root.lastChild !== this.before) this.root.lastChild.remove();
-    const again = new BlockStream(this.root, this.later, { ...this.links });
+    const again = new BlockStream(this.root, this.later, definitions(this.links));
     again.push(text);
     again.settle();
   }

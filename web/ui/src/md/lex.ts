@@ -125,6 +125,11 @@ export function plain(raw: string): PlainToken {
   return { type: "plain", raw, text: raw.replace(/\n+$/, "") };
 }
 
+/** A table of link definitions that knows none but its own: `[constructor]` must not find what every object has. */
+export function definitions(known: Links = {}): Links {
+  return Object.assign(Object.create(null) as Links, known);
+}
+
 /**
  * The tokens of `src`. `links` collects link definitions and resolves references to earlier ones.
  * What the lexer gives up on (nesting thousands deep overflows its stack) comes back as one plain token.

@@ -53,6 +53,7 @@ def test_a_conversation_is_judged_explained_shared_and_deleted(
     other.goto(page.url)
     expect(vote(other, "Tie")).to_be_enabled()
 
+    page.bring_to_front()
     page.get_by_label("Ask both something more").fill("And a darker one?")
     page.keyboard.press("Enter")
     expect(page.get_by_label("Ask both something more")).to_have_value("")

@@ -14,12 +14,15 @@ import type { Store } from "../live/store";
 export function Dock({ store, limits }: { store: Store; limits: Limits }) {
   const phase = useComputed(() => phaseOf(store.view.value)).value;
   const dock = useRef<HTMLDivElement>(null);
-  const before = useRef(phase);
-  // What held the focus may be gone, and it must not fall back to the top of the page.
+  const held = useRef<Element | null>(null);
   useEffect(() => {
-    const changed = before.current !== phase;
-    before.current = phase;
-    if (!changed || (document.activeElement && document.activeElement !== document.body)) return;
+    const hold = (event: FocusEvent) => (held.current = event.target as Element);
+    document.addEventListener("focusin", hold);
+    return () => document.removeEventListener("focusin", hold);
+  }, []);
+  // What held the focus may have gone with the phase: it must not fall back to the top of the page then.
+  useEffect(() => {
+    if (document.activeElement !== document.body || !held.current || held.current.isConnected) return;
     dock.current?.querySelector<HTMLElement>("[data-heading]")?.focus({ preventScroll: true });
   }, [phase]);
   return (

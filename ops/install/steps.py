@@ -52,7 +52,7 @@ def look(host: Host) -> None:
 def packages(host: Host) -> None:
     """What pip cannot bring."""
     wanted = [
-        debian.SystemPackage(("nginx-light",), "public side", ("nginx",), "usr/sbin/nginx"),
+        debian.SystemPackage(("nginx",), "public side", ("nginx",), "usr/sbin/nginx"),
         debian.SystemPackage(("openssl",), "certificate", ("openssl",)),
     ]
     if host.options.email:

@@ -34,6 +34,10 @@ BROWSER = SystemPackage(
     ("chromium", "fonts-dejavu-core"), "browser tests", ("chromium", "chromium-browser", "google-chrome")
 )
 POSTGRES = SystemPackage(("postgresql",), "PostgreSQL tests", ("initdb",), "usr/lib/postgresql/*/bin/initdb")
+HOST = (
+    SystemPackage(("nginx",), "tests of an installed host", ("nginx",), "usr/sbin/nginx"),
+    SystemPackage(("systemd",), "tests of an installed host", ("systemd-analyze",)),
+)
 
 
 def ensure(wanted: tuple[SystemPackage, ...], required: bool) -> None:

@@ -31,7 +31,7 @@ LEAVE_S = 15.0
 """How long after pytest a process may take to leave by itself."""
 
 SLOW = (
-    *("integration", "acceptance", "browser", "chaos", "gpu"),
+    *("integration", "acceptance", "browser", "chaos", "gpu", "ops/host"),
     *("ops/test_supervision.py", "ops/test_contention.py", "worker/test_battle_property.py"),
     *(f"worker/models/test_{name}.py" for name in ("convert", "fetch", "hub_download")),
 )
@@ -96,7 +96,7 @@ def prepare(target: venv.Venv, environment: Mapping[str, str], tier: str) -> boo
     checks.enough_disk(needs, {target.path: "packages", models_dir(): "models"})
     venv.ensure(target, variants)
     if tier != "quick":
-        debian.ensure((debian.BROWSER, debian.POSTGRES), required=strict)
+        debian.ensure((debian.BROWSER, debian.POSTGRES, *debian.HOST), required=strict)
     steps: dict[str, tuple[str, ...]] = {"Building the pages": ("-m", "ops.assets")}
     if real:
         catalog = str(default_catalog(gpu=False))

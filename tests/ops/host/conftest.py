@@ -19,8 +19,11 @@ from ops.setup import postgres
 from tests.ops.host.programs import Unit, UnitProcess, environment, listening
 from tests.processes import ROOT, free_port, wait_for
 
-PATIENCE = {"SHORT_S": "3", "READ_S": "2", "STREAM_S": "60", "RATE": "30", "BURST": "120", "LINES": "600"}
+INSTALLED_TIMES = dict(site.TIMES)
+PATIENCE = {"SHORT_S": "3", "READ_S": "2", "STREAM_S": "60"}
 """nginx's times in seconds, scaled down: whoever is silent for longer than an ordinary answer may be is a stream."""
+FEW = {"RATE": "5", "BURST": "60", "LINES": "600"}
+"""Its limits, so low that a flood is one on the busiest machine."""
 
 NEEDED = {"nginx": "nginx", "systemd-sysusers": "systemd", "systemd-analyze": "systemd", "setpriv": "util-linux",
           "unshare": "util-linux", "openssl": "openssl"}  # fmt: skip
@@ -96,16 +99,17 @@ def installed(root: Path) -> Iterator[Installed]:
             "--domain", "localhost", "--root", str(root), "--venv", str(venv), "--no-fetch", *where, *ports,
             "--catalog", str(ROOT / "ops/catalogs/echo.toml"), "--bind", f"127.0.0.1:{free_port()}",
         ])  # fmt: skip
-        made.install()
-        yield made
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(site, "TIMES", PATIENCE)
+            patched.setattr(site, "LIMITS", FEW)
+            made.install()
+            yield made
 
 
 @pytest.fixture(scope="package")
 def running(installed: Installed) -> Iterator[Installed]:
     """Every unit's command, as its own user, until a battle can be begun."""
     host = installed.host
-    for name, text in site.render(host, PATIENCE).items():
-        host.write(host.etc / "nginx" / name, text)
     logs = installed.root / "logs"
     logs.mkdir()
     web = Unit(host, "arena-web.service")
@@ -119,7 +123,7 @@ def running(installed: Installed) -> Iterator[Installed]:
             for process in installed.processes.values():
                 process.start()
             try:
-                wait_for("a battle that can be begun", ready(installed), 60)
+                wait_for("a battle that can be begun", ready(installed), 120)
             except AssertionError as error:
                 said = "".join(f"\n== {n}\n{p.text()[-1500:]}" for n, p in installed.processes.items())
                 missing = health.problem(f"{installed.inside}/ready")

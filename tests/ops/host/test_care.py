@@ -2,33 +2,42 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import pytest
 
+from ops.backup import cli
 from ops.doctor.__main__ import examine, main
 from ops.doctor.checks import Patient
 from tests.ops.host.conftest import Installed
 from tests.ops.host.test_running import visitor as visitor
-from tests.processes import ROOT
 from web.migrate import upgrade
 
 
-def backup(words: list[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "ops.backup", *words]
+def backup(words: list[str], environment: Mapping[str, str]) -> SimpleNamespace:
+    """The command as it is run with those settings: its status and what it printed."""
+    out, err = io.StringIO(), io.StringIO()
     kept = {n: v for n, v in os.environ.items() if not n.startswith("ARENA_")}
-    return subprocess.run(command, env={**kept, **environment}, cwd=ROOT, capture_output=True, text=True, check=False)
+    with (
+        mock.patch.dict(os.environ, {**kept, **environment}, clear=True),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        status = cli.main(words)
+    return SimpleNamespace(returncode=status, stdout=out.getvalue(), stderr=err.getvalue())
 
 
 def content(file: Path) -> list[Any]:
-    with sqlite3.connect(file) as connection:
+    with contextlib.closing(sqlite3.connect(file)) as connection:
         return list(connection.iterdump())
 
 
@@ -38,7 +47,7 @@ def stocked(tmp_path: Path, redis_client: Any, redis_url: str) -> dict[str, str]
     data = tmp_path / "data"
     data.mkdir()
     upgrade(f"sqlite:///{data / 'arena.sqlite3'}")
-    with sqlite3.connect(data / "arena.sqlite3") as connection:
+    with contextlib.closing(sqlite3.connect(data / "arena.sqlite3")) as connection, connection:
         connection.execute("CREATE TABLE held (word TEXT)")
         connection.execute("INSERT INTO held VALUES ('kept')")
     (data / "secret_key").write_text("k" * 48)

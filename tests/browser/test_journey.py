@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+import signal
+from pathlib import Path
 from typing import Any
 
+import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.browser.test_arena import begin, texts, whole
-from tests.processes import Stack
+from tests.processes import ROOT, Stack, arena, celery_worker, running
+from tests.redis_server import private_redis
 
 SEEN = """
 () => {
@@ -169,3 +173,17 @@ def test_without_a_network_nothing_is_lost(page: Page, context: BrowserContext, 
     resumed = whole(page)
     page.reload()
     assert whole(page) == resumed
+
+
+@pytest.mark.long
+def test_a_worker_that_is_killed_costs_the_page_nothing(page: Page, tmp_path: Path) -> None:
+    catalog = str(ROOT / "ops" / "catalogs" / "echo.toml")
+    with private_redis(tmp_path) as url, arena({"ARENA_REDIS_URL": url, "ARENA_CATALOG": catalog}, tmp_path) as stack:
+        begin(page, stack.url, "Tell me a long story.")
+        expect(page.locator(".prose").first).not_to_be_empty()
+        stack.worker.signal(signal.SIGKILL)
+        with running(celery_worker(stack.env, tmp_path, "second")):
+            expect(vote(page, "Tie")).to_be_enabled(timeout=180_000)
+            said = whole(page)
+            page.reload()
+            assert whole(page) == said, "what the first attempt said is neither kept nor said twice"

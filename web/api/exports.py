@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -16,18 +17,25 @@ from web.arena import board
 from web.context import arena
 from web.errors import FormatMissing, UnknownCategory
 from web.models import now
-from web.openapi import access, problems, revalidates, text_body
+from web.openapi import access, also_as, problems, revalidates, text_body
 from web.ratings import exchange, formats, output
 
 bp = APIBlueprint("exports", __name__, url_prefix="/api/exports", tag="Open data")
 
 _JSONL = formats.FORMATS["jsonl"]
+_STANDING = {"model": "smollm2-135m", "rank": 1, "rating": 1012.5, "low": 990.25, "high": 1034.75, "votes": 420}
+
+
+def _files(columns: Iterable[str]) -> dict[str, str]:
+    """The formats that are for files, as the document shows them."""
+    return {formats.FORMATS["csv"]: ",".join(columns) + "\r\n", formats.FORMATS["parquet"]: "PAR1"}
 
 
 @bp.get("/votes")
 @bp.input(RowsQuery, location="query", arg_name="query")
 @problems(FormatMissing)
 @text_body(_JSONL, VoteLine)
+@also_as(_files(VoteLine.model_fields))
 @access(session=False, scope="export")
 @revalidates
 def votes(query: RowsQuery) -> Response:
@@ -42,6 +50,7 @@ def votes(query: RowsQuery) -> Response:
 @bp.input(RowsQuery, location="query", arg_name="query")
 @problems(FormatMissing)
 @text_body(_JSONL, BattleLine)
+@also_as(_files(BattleLine.model_fields))
 @access(session=False, scope="export")
 @revalidates
 def battles(query: RowsQuery) -> Response:
@@ -52,7 +61,8 @@ def battles(query: RowsQuery) -> Response:
 @bp.get("/leaderboard")
 @bp.input(BoardExportQuery, location="query", arg_name="query")
 @problems(FormatMissing, UnknownCategory)
-@text_body("application/json")
+@text_body(_JSONL)
+@also_as({"application/json": [_STANDING], _JSONL: json.dumps(_STANDING) + "\n", **_files(_STANDING)})
 @revalidates
 def leaderboard(query: BoardExportQuery) -> Response:
     """A board as it stands now, to six decimals: `model, rank, rating, low, high, votes`.

@@ -14,6 +14,7 @@ that it cannot be forgotten::
 
 from web.openapi.declare import (
     access,
+    also_as,
     leads_to,
     may_be_challenged,
     problems,
@@ -23,4 +24,14 @@ from web.openapi.declare import (
     text_body,
 )
 
-__all__ = ["access", "leads_to", "may_be_challenged", "problems", "revalidates", "speaks_openai", "takes", "text_body"]
+__all__ = [
+    "access",
+    "also_as",
+    "leads_to",
+    "may_be_challenged",
+    "problems",
+    "revalidates",
+    "speaks_openai",
+    "takes",
+    "text_body",
+]

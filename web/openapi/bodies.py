@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import BaseModel
@@ -40,6 +41,14 @@ def text_answer(
         content["schema"]["description"] = f"Each line is JSON of the form `{line.__name__}`."
         content["example"] = _line(example_of(reference, schemas))
     response["content"] = {media_type: content}
+
+
+def other_formats(response: dict[str, Any], formats: Iterable[tuple[str, Any]]) -> None:
+    """Add media types to a response, each with an example: a list of objects for JSON, otherwise text or bytes."""
+    for media_type, example in formats:
+        listed = {"type": "array", "items": {"type": "object"}}
+        schema = {"type": "string"} if isinstance(example, str) else listed
+        response["content"][media_type] = {"schema": schema, "example": example}
 
 
 def _line(value: Any) -> str:

@@ -36,6 +36,8 @@ class Declared:
     cached: bool = False
     text: tuple[str, type[BaseModel] | None] | None = None
     """The media type of what it answers with 200, when that is text, and of what form each line is."""
+    formats: tuple[tuple[str, Any], ...] = ()
+    """Other media types that it answers with when asked to, each with an example: text, or what JSON holds."""
     body: Body | None = None
     challenged: bool = False
     leads: tuple[tuple[str, str], ...] = ()
@@ -84,6 +86,11 @@ def revalidates(view: View) -> View:
 def text_body(media_type: str, line: type[BaseModel] | None = None) -> Callable[[View], View]:
     """What it answers with 200 is text of ``media_type``; ``line``: the form of each line of JSON in it."""
     return lambda view: _note(view, text=(media_type, line))
+
+
+def also_as(formats: dict[str, Any]) -> Callable[[View], View]:
+    """What it answers with 200 may, by its query, have other media types: each with an example of what it is then."""
+    return lambda view: _note(view, formats=tuple(formats.items()))
 
 
 def leads_to(parameter: str, pointer: str) -> Callable[[View], View]:

@@ -69,6 +69,7 @@ def _finish(operation: dict[str, Any], method: str, path: str, notes: Declared, 
         del responses[status]  # what a view can refuse is known from its problems, and from them alone
     if notes.text is not None:
         bodies.text_answer(responses["200"], *notes.text, schemas)
+        bodies.other_formats(responses["200"], notes.formats)
     for response in responses.values():
         for media_type, content in response.get("content", {}).items():
             if media_type == "text/event-stream":

@@ -93,7 +93,7 @@ HOSTILE = (
     "*a **b `c [d](e" + " \n" * 20 + '~~f <g h="' + "$$ \\[ \\( " * 500,
     "![" * 3000,
     "| a " * 3000 + "|\n" + "|-" * 3000 + "|\n" + "| b " * 3000 + "|",
-    "\n".join("  " * n + "- x" for n in range(600)),
+    "\n".join("  " * n + "- x" for n in range(300)),
     "[x](http://[::1]:99999/%) [y](https://\x00evil) [z](mailto:?bcc=everyone&body=secret) [w](blob:https://x/y)",
     "\x00\x01\x07\x1b[31mred\ufffe\uffff",
 )

@@ -99,11 +99,26 @@ function noteMarkStart(src: string): number | undefined {
   return at < 0 ? undefined : at;
 }
 
-/** A formula that begins on a line of its own ends a paragraph, so it cannot stand in an underlined heading either. */
+/** Deeper lists are text: every level is read once more by all the levels above it. */
+const MAX_LISTS = 16;
+
 class AnswerTokenizer extends Tokenizer {
+  private lists = 0;
+
+  /** A formula that begins on a line of its own ends a paragraph, so it cannot stand in an underlined heading either. */
   override lheading(src: string): Tokens.Heading | undefined {
     const token = super.lheading(src);
     return token && blockMathStart(token.raw) === undefined ? token : undefined;
+  }
+
+  override list(src: string): Tokens.List | undefined {
+    if (this.lists >= MAX_LISTS) return undefined;
+    this.lists += 1;
+    try {
+      return super.list(src);
+    } finally {
+      this.lists -= 1;
+    }
   }
 }
 

@@ -92,8 +92,8 @@ def test_a_failed_job_and_a_senseless_result(arena: Arena, records: Process) -> 
     battle = begin(arena)
     send(arena, jobs.RECORDS_FINISHED, {"battle_id": battle, "words": SECRET_ANSWER})
     send(arena, jobs.RECORDS_FAILED, jobs.task_id(battle, 1))
-    wait_for("failed", lambda: state(arena, battle) == "failed", process=records)
-    assert helpers.types(arena.redis, battle)[-1] == "battle.failed"
+    wait_for("failed", lambda: helpers.types(arena.redis, battle)[-1] == "battle.failed", process=records)
+    assert state(arena, battle) == "failed"
     assert SECRET_ANSWER not in records.text()
 
 

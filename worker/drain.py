@@ -27,13 +27,16 @@ class Drain:
         return self._operation is not None
 
     def begin(self, queues: tuple[str, ...]) -> Operation:
-        """The operation is done when the last battle here has ended. Raises AdminError when on already."""
+        """The operation is done when the last battle here has ended. Raises AdminError when on already.
+
+        ``queues``: those read now; fewer than there are when a resume has not been carried out yet.
+        """
         if self._operation is not None:
             raise AdminError(f"this worker {self._how_far()} already; take battles again with: {RESUME}")
         left = self._running()
         detail = f"takes no new battles; {_battles(left)} still to end" if left else "takes no new battles; none runs"
         self._operation = self._operations.begin("drain", "", detail)
-        self.queues = queues
+        self.queues = tuple(dict.fromkeys((*self.queues, *queues)))
         self._changed()
         self.battle_ended()
         return self._operation

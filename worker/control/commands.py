@@ -78,8 +78,7 @@ def drain(state: Any, **_: Any) -> Answer:
     def run(runtime: Runtime) -> Operation:
         queues = tuple(q.name for q in consumer.task_consumer.queues) if consumer.task_consumer else ()
         operation = runtime.on_loop(lambda: runtime.drain.begin(queues))
-        for queue in queues:
-            consumer.call_soon(consumer.cancel_task_queue, queue)
+        consumer.call_soon(_read_queues, consumer, runtime)
         return operation
 
     return commanded(state, "drain", {}, run)
@@ -92,11 +91,21 @@ def resume(state: Any, **_: Any) -> Answer:
 
     def run(runtime: Runtime) -> Operation:
         operation = runtime.on_loop(runtime.drain.undo)
-        for queue in runtime.drain.queues:
-            consumer.call_soon(consumer.add_task_queue, queue)
+        consumer.call_soon(_read_queues, consumer, runtime)
         return operation
 
     return commanded(state, "resume", {}, run)
+
+
+def _read_queues(consumer: Any, runtime: Runtime) -> None:
+    """On Celery's main loop, which may run what two commands left it in either order: so what counts is what is on."""
+    if consumer.task_consumer is None:  # between two connections; what comes over the next goes back to the queue
+        return
+    for queue in runtime.drain.queues:
+        if not runtime.drain.on:
+            consumer.add_task_queue(queue)
+        elif consumer.task_consumer.consuming_from(queue):
+            consumer.cancel_task_queue(queue)
 
 
 @control_command(args=[("battle", str), ("reason", str)], signature="<battle id> [reason]")  # type: ignore[untyped-decorator]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -50,21 +51,49 @@ def entry(model: str, kind: str = VLLM, more: str = "") -> str:
 CATALOG = "".join(entry(m) for m in ("ant", "bee", "cat", "dog"))
 
 
-@dataclass
+class Reading:
+    """The queues that are read now."""
+
+    def __init__(self) -> None:
+        self.names = ["battles"]
+
+    @property
+    def queues(self) -> list[Any]:
+        return [SimpleNamespace(name=name) for name in self.names]
+
+    def consuming_from(self, queue: str) -> bool:
+        return queue in self.names
+
+
 class Consumer:
-    """Where Celery would start and stop reading queues: it keeps what it was asked."""
+    """Where Celery would start and stop reading queues. ``held``: what was to be done soon waits for ``catch_up``."""
 
-    asked: list[tuple[str, str]] = field(default_factory=list)
-    task_consumer: Any = field(default_factory=lambda: SimpleNamespace(queues=[SimpleNamespace(name="battles")]))
+    def __init__(self) -> None:
+        self.task_consumer: Reading | None = Reading()
+        self.held: list[Callable[[], None]] | None = None
 
-    def call_soon(self, work: Callable[[str], None], queue: str) -> None:
-        work(queue)
+    def call_soon(self, work: Callable[..., None], *args: Any) -> None:
+        if self.held is None:
+            work(*args)
+        else:
+            self.held.append(partial(work, *args))
+
+    def catch_up(self) -> None:
+        """In an order that nobody promised."""
+        held, self.held = self.held or [], None
+        for work in reversed(held):
+            work()
+
+    @property
+    def reading(self) -> list[str]:
+        return [] if self.task_consumer is None else self.task_consumer.names
 
     def cancel_task_queue(self, queue: str) -> None:
-        self.asked.append(("cancel", queue))
+        self.reading.remove(queue)
 
     def add_task_queue(self, queue: str) -> None:
-        self.asked.append(("add", queue))
+        if queue not in self.reading:
+            self.reading.append(queue)
 
 
 @dataclass

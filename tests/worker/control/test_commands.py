@@ -111,17 +111,37 @@ def test_drain_stops_reading_and_resume_reads_the_same_queues_again(operator: Op
     operator.settled()
     asked = operator("drain")
     assert operator.ended(asked)["detail"] == "every battle has ended; the worker is idle"
-    assert operator.consumer.asked == [("cancel", "battles")]
+    assert operator.consumer.reading == []
     assert operator("engines")["accepting"] is False
     assert operator.runtime.accepting is False
     assert operator("drain")["error"] == (
         "this worker has drained already; take battles again with: celery -A worker control resume"
     )
-    operator.consumer.task_consumer.queues = []
     assert operator("resume")["ok"].startswith("takes new battles again")
-    assert operator.consumer.asked == [("cancel", "battles"), ("add", "battles")]
+    assert operator.consumer.reading == ["battles"]
     assert operator("engines")["accepting"] is True
     assert "takes battles already" in operator("resume")["error"]
+
+
+@pytest.mark.parametrize("commands", [["drain", "resume"], ["drain", "resume", "drain"]])
+def test_the_last_of_commands_in_quick_succession_holds(operator: Operator, commands: list[str]) -> None:
+    operator.settled()
+    operator.consumer.held = []
+    for command in commands:
+        assert "ok" in operator(command)
+    operator.consumer.catch_up()
+    assert operator.consumer.reading == (["battles"] if commands[-1] == "resume" else [])
+
+
+def test_a_drain_before_its_resume_was_carried_out_forgets_no_queue(operator: Operator) -> None:
+    operator.settled()
+    operator("drain")
+    operator.consumer.held = []
+    operator("resume")
+    operator("drain")
+    operator.consumer.catch_up()
+    operator("resume")
+    assert operator.consumer.reading == ["battles"]
 
 
 def test_drain_works_while_the_broker_is_away(operator: Operator) -> None:

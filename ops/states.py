@@ -161,7 +161,7 @@ STATES = (
     State("offline", _offline),
     State("error", _error, noise=True),
     State("history-empty", _page("/battles")),
-    State("history", _page("/battles"), own=True),
+    State("history", lambda visit: visit.goto("/battles", "text=Name three rivers."), own=True),
     State("shared", lambda visit: visit.goto(f"/shared/{visit.past.share}", ".prose")),
     State("leaderboard", _page("/leaderboard")),
     State("model", lambda visit: visit.goto(f"/models/{visit.past.model}")),

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser.scripted import MODELS, STARTED, WRITTEN, Script
-from tests.processes import ROOT, Stack
+from tests.processes import Stack
 from worker.contract import events as ev
-
-AXE = ROOT / "web" / "ui" / "node_modules" / "axe-core" / "axe.min.js"
 
 
 @pytest.fixture
@@ -148,48 +144,6 @@ def test_on_a_narrow_screen_one_pane_shows_and_the_other_says_it_has_news(page: 
     expect(page.locator(".side-b .prose")).to_be_visible()
     expect(page.locator(".switch .dot")).to_have_count(0)
     assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
-
-
-STATES: dict[str, Callable[[Script], None]] = {
-    "queued": lambda s: s.tell(ev.BattleQueued(position=2, eta_s=30)),
-    "loading": lambda s: s.tell(ev.BattleLoading(fraction=0.5, eta_s=9)),
-    "streaming": lambda s: s.tell(*STARTED, *WRITTEN[:2]),
-    "votable": lambda s: s.tell(*STARTED, *WRITTEN, ev.BattleVotable()),
-    "voted": lambda s: s.tell(*STARTED, *WRITTEN, ev.BattleVoted(winner="a"), ev.BattleRevealed(models=MODELS)),
-    "failed": lambda s: s.tell(*STARTED, *WRITTEN[:3], failed("Out of memory.")),
-}
-SHOWS = {
-    "queued": "2nd in line",
-    "loading": "Loading the models",
-    "streaming": "Writing",
-    "votable": "Which answer is better?",
-    "voted": "You preferred A",
-    "failed": "so this battle cannot be judged",
-}
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1440, 390])
-def test_no_state_breaks_the_accessibility_rules(page: Page, echo_arena: Stack, scheme: Any, width: int) -> None:
-    page.set_viewport_size({"width": width, "height": 860})
-    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-    script = Script(page, echo_arena.url)
-    for name, reach in STATES.items():
-        script.restart()
-        reach(script)
-        page.get_by_text(SHOWS[name]).first.wait_for()
-        assert violations(page) == [], name
-    for path in ("/", "/leaderboard", "/about", "/notice"):
-        page.goto(echo_arena.url + path)
-        page.locator("h1").first.wait_for()
-        assert violations(page) == [], path
-
-
-def violations(page: Page) -> list[str]:
-    page.evaluate(Path(AXE).read_text())
-    found = page.evaluate("""() => axe.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"] })
-        .then((r) => r.violations.flatMap((v) => v.nodes.map((n) => `${v.id}: ${n.target} ${n.failureSummary}`)))""")
-    return list(found)
 
 
 def _facts(facts: ev.ModelFacts) -> dict[str, Any]:

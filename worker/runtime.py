@@ -36,7 +36,7 @@ from worker.demand import Demand
 from worker.drain import Drain
 from worker.elsewhere import Elsewhere
 from worker.engines import EngineFactory
-from worker.errors import AdminError
+from worker.loop import Loop
 from worker.models.fitting import Fit
 from worker.pool.learnt import LearntSizes, first_to_load
 from worker.pool.meter import Meter, NoMeter
@@ -55,8 +55,6 @@ REPORT_PAUSE_S = 0.1
 TELL_AFTER_S = 0.5
 HAND_BACK_S = 3.0
 """What still runs when the worker stops has this long to find another one."""
-ON_LOOP_LIMIT_S = 3.0
-"""Celery's main loop waits this long at most for a command's quick work."""
 Send = Callable[[str, tuple[Any, ...]], None]
 T = TypeVar("T")
 
@@ -96,8 +94,7 @@ class Runtime:
         self.name = name
         self._make_engine = make_engine
         self._send = send
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="battles", daemon=True)
+        self._loop = Loop("battles")
         self._lock = threading.Lock()
         self.running: dict[str, Running] = {}
         self._changed = asyncio.Event()
@@ -117,8 +114,8 @@ class Runtime:
 
     def start(self) -> None:
         """Begin the loop, the pool with its preload, the cancel watcher and the reports."""
-        self._thread.start()
-        self._call(self._start())
+        self._loop.start()
+        self._loop.wait_for(self._start())
 
     async def _start(self) -> None:
         s = self.settings
@@ -146,7 +143,7 @@ class Runtime:
             load_timeout_s=s.load_timeout_s,
             on_change=self._changed.set,
         )
-        self.audit = Audit(self._redis, self._loop)
+        self.audit = Audit(self._redis, self._loop.asyncio)
         self._demand = Demand(self.pool.clock)
         self._elsewhere = Elsewhere(self.name, self._redis)
         self.drain = Drain(self.pool.operations, lambda: len(self.running), self._drain_changed)
@@ -166,8 +163,9 @@ class Runtime:
         """Warm shutdown has begun: battles have ``drain_s`` to end, then go back to the queue."""
         if not self._leaving:
             self._leaving = True
-            self._loop.call_soon_threadsafe(self._changed.set)
-            self._loop.call_soon_threadsafe(self._loop.call_later, self.settings.drain_s, self._hand_back_all)
+            loop = self._loop.asyncio
+            loop.call_soon_threadsafe(self._changed.set)
+            loop.call_soon_threadsafe(loop.call_later, self.settings.drain_s, self._hand_back_all)
 
     def _hand_back_all(self) -> None:
         for running in list(self.running.values()):
@@ -176,13 +174,9 @@ class Runtime:
     def stop(self) -> None:
         """Hand back what still runs, unload every engine, end the loop."""
         self._leaving = True
-        if not self._thread.is_alive():
-            return
-        self._call(self._stop())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-        if not self._thread.is_alive():
-            self._loop.close()
+        if self._loop.alive:
+            self._loop.wait_for(self._stop())
+            self._loop.end()
 
     async def _stop(self) -> None:
         self._hand_back_all()
@@ -199,35 +193,14 @@ class Runtime:
             await asyncio.wait_for(holding.withdraw(self._redis, self.name), 2)
         await self._redis.aclose()
 
-    def _call(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
-
     @property
     def up(self) -> bool:
         """Whether commands can be carried out: start() has ended, stop() has not begun to."""
-        return hasattr(self, "drain") and self._thread.is_alive()
+        return hasattr(self, "drain") and self._loop.alive
 
     def on_loop(self, work: Callable[[], T]) -> T:
-        """Run a quick function on the loop, from another thread; operators' commands go this way.
-
-        Raises AdminError when the loop does not come to it in time; then it is not run later either.
-        """
-        done: Future[T] = Future()
-
-        def call() -> None:
-            if done.set_running_or_notify_cancel():
-                try:
-                    done.set_result(work())
-                except BaseException as error:  # noqa: BLE001 (raised again in the thread that asked)
-                    done.set_exception(error)
-
-        self._loop.call_soon_threadsafe(call)
-        try:
-            return done.result(ON_LOOP_LIMIT_S)
-        except TimeoutError:
-            if not done.cancel():
-                return done.result()
-            raise AdminError("the worker is too busy to answer; nothing was done, try again") from None
+        """Run a quick function where the battles are; see :meth:`worker.loop.Loop.do`."""
+        return self._loop.do(work)
 
     # ── battles ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -251,7 +224,7 @@ class Runtime:
             running = self.running.get(job.task)
             if running is None:
                 running = self.running[job.task] = Running(job, Stop(), time.time())
-                asyncio.run_coroutine_threadsafe(self._run(job.task, running), self._loop)
+                asyncio.run_coroutine_threadsafe(self._run(job.task, running), self._loop.asyncio)
         return running.done.result()
 
     def _work(self, running: Running) -> Battle | Chat:
@@ -328,7 +301,7 @@ class Runtime:
         """Stop what of this battle (or chat) is here, and tell its asker an operator's ``reason``; how many it was."""
         found = self._of(subject)
         for running in found:
-            self._loop.call_soon_threadsafe(running.stop.ask, by, reason)
+            self._loop.asyncio.call_soon_threadsafe(running.stop.ask, by, reason)
         return len(found)
 
     def _of(self, subject: str) -> list[Running]:

@@ -248,7 +248,7 @@ def test_a_slow_store_delays_no_command(operator: Operator, monkeypatch: pytest.
 
 def test_a_busy_loop_is_said_and_nothing_is_done_later(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
     operator.settled()
-    monkeypatch.setattr("worker.runtime.ON_LOOP_LIMIT_S", 0.05)
+    monkeypatch.setattr("worker.loop.ON_LOOP_LIMIT_S", 0.05)
     blocked, free = SimpleNamespace(now=False), SimpleNamespace(now=False)
 
     def block() -> None:
@@ -256,7 +256,7 @@ def test_a_busy_loop_is_said_and_nothing_is_done_later(operator: Operator, monke
         while not free.now:
             time.sleep(0.01)
 
-    operator.runtime._loop.call_soon_threadsafe(block)
+    operator.runtime._loop.asyncio.call_soon_threadsafe(block)
     wait_for("the loop to block", lambda: blocked.now)
     try:
         busy = "the worker is too busy to answer; nothing was done, try again"
@@ -264,7 +264,7 @@ def test_a_busy_loop_is_said_and_nothing_is_done_later(operator: Operator, monke
         assert operator("engines") == {"error": busy}
     finally:
         free.now = True
-    monkeypatch.setattr("worker.runtime.ON_LOOP_LIMIT_S", 10.0)
+    monkeypatch.setattr("worker.loop.ON_LOOP_LIMIT_S", 10.0)
     assert operator("memory")["pins"] == []
 
 

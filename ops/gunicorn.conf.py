@@ -30,7 +30,11 @@ def _private():
 
 
 bind += _private()
+_LISTENS_FOR = "ARENA_SYSTEMD_LISTENS_FOR"
+"""Kept, for gunicorn forgets what systemd said: on SIGHUP it would listen where systemd does, fail, and end."""
 if os.environ.get("LISTEN_FDS") and os.environ.get("LISTEN_PID") == str(os.getpid()):
+    os.environ[_LISTENS_FOR] = str(os.getpid())
+if os.environ.get(_LISTENS_FOR) == str(os.getpid()):
     bind = []  # systemd listens for us, so that nobody is refused while we are started anew
 worker_class = "web.gunicorn_worker.Worker"  # gevent, and no patience with those who are slow on purpose
 workers = int(os.environ.get("ARENA_WEB_WORKERS", "1"))

@@ -125,6 +125,12 @@ def serving(app: str, battles: int) -> Iterator[Server]:
 def _prepare(url: str, folder: Path, count: int) -> tuple[str, list[str]]:
     settings = WebSettings(redis_url=url, data_dir=folder, catalog=ROOT / "ops/catalogs/echo.toml")
     upgrade(settings.database)
+    value, ids = begun(settings, count)
+    return f"{COOKIE}={value}", ids
+
+
+def begun(settings: WebSettings, count: int, state: str = "queued") -> tuple[str, list[str]]:
+    """``count`` battles of one new session whose turn has begun: the session's cookie, and their ids."""
     value, owner = Sessions(settings.signing_key()).issue()
     ids = [secrets.token_urlsafe(16) for _ in range(count)]
     arena = build_arena(settings, queue=None)  # type: ignore[arg-type]  # nothing is queued here
@@ -132,7 +138,7 @@ def _prepare(url: str, folder: Path, count: int) -> tuple[str, list[str]]:
 
     def rows(session: Any) -> None:
         drawn = {"owner": owner, "model_a": a, "model_b": b, "probability": 1.0, "policy_version": "bench"}
-        session.add_all(Battle(id=i, **drawn) for i in ids)
+        session.add_all(Battle(id=i, state=state, **drawn) for i in ids)
         session.flush()
         session.add_all(Turn(battle_id=i, turn=1, prompt_chars=4) for i in ids)
         session.flush()
@@ -140,10 +146,10 @@ def _prepare(url: str, folder: Path, count: int) -> tuple[str, list[str]]:
 
     arena.db.write(rows)
     arena.db.dispose()
-    with redis.Redis.from_url(url) as client:
+    with redis.Redis.from_url(settings.redis_url) as client:
         for battle in ids:
             channel.publish(client, battle, [TurnStarted(1, "Why?")])
-    return f"{COOKIE}={value}", ids
+    return value, ids
 
 
 class CrowdProcess:

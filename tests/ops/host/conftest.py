@@ -113,8 +113,8 @@ def running(installed: Installed) -> Iterator[Installed]:
     logs = installed.root / "logs"
     logs.mkdir()
     web = Unit(host, "arena-web.service")
-    sockets = Unit(host, "arena-web.socket").entries["ListenStream"]
-    with listening(*sockets) as fds:
+    sockets = Unit(host, "arena-web.socket")
+    with listening(*sockets.entries["ListenStream"], backlog=int(sockets.one("Backlog"))) as fds:
         also = {"ARENA_PACE_TAIL_S": "0.2", "ARENA_DRAIN_S": "1", "ARENA_RATING_PAUSE_S": "0.1"}
         for name in ("arena-redis", "arena-records", "vllm-arena", "arena-nginx"):
             installed.processes[name] = Unit(host, f"{name}.service").process(logs, also)

@@ -130,9 +130,10 @@ class UnitProcess(Process):
 
 
 @contextmanager
-def listening(*addresses: str) -> Iterator[tuple[socket.socket, ...]]:
+def listening(*addresses: str, backlog: int) -> Iterator[tuple[socket.socket, ...]]:
     """What ``arena-web.socket`` holds."""
-    made = tuple(socket.create_server((a.rpartition(":")[0], int(a.rpartition(":")[2]))) for a in addresses)
+    places = [(host, int(port)) for host, _, port in (a.rpartition(":") for a in addresses)]
+    made = tuple(socket.create_server(place, backlog=backlog) for place in places)
     try:
         yield made
     finally:

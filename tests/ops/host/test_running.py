@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -17,6 +18,7 @@ from typing import Any
 
 import pytest
 import redis
+import websocket
 
 from ops.client import Client, Refused
 from ops.install import health, secrets
@@ -130,20 +132,34 @@ def test_a_stream_may_be_silent_for_longer_than_an_ordinary_answer(visitor: Clie
 
 
 def silent(visitor: Client, battle: str, seconds: float) -> None:
-    """A socket and an event stream, nothing said on either, are still heard on by whoever waits for the vote."""
+    """A socket and an event stream on which nothing is told, only heartbeats answered, are still there for the vote."""
     line = visitor.connect()
     line.send(ev.encode(ev.Subscribe(battle, None, None)).decode())
     events = visitor._opener.open(f"{visitor.url}/api/battles/{battle}/events", timeout=30)
+    revealed = threading.Event()
+    listening = threading.Thread(target=_listen, args=(line, revealed))
     try:
         _until(events, b"snapshot")
-        assert not threading.Event().wait(seconds)
+        listening.start()
+        assert not revealed.wait(seconds)
+        assert listening.is_alive(), "the socket was closed"
         visitor.vote(battle, "tie")
         _until(events, b"battle.revealed")
-        while "battle.revealed" not in line.recv():
-            pass
+        assert revealed.wait(30)
     finally:
-        line.close()
+        line.shutdown()
         events.close()
+        listening.join()
+
+
+def _listen(line: Any, revealed: threading.Event) -> None:
+    """As a browser does: heartbeats are answered, by itself and in the arena's words."""
+    with contextlib.suppress(OSError, websocket.WebSocketException):
+        while text := line.recv():
+            if "battle.revealed" in text:
+                revealed.set()
+            elif json.loads(text)["type"] == "ping":
+                line.send(ev.encode(ev.Pong(json.loads(text)["n"])).decode())
 
 
 def _until(lines: Iterator[bytes], word: bytes) -> None:

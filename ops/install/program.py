@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from ops.install.host import WORKER, Host, told
@@ -21,20 +22,14 @@ KEPT = 3
 
 def release(host: Host) -> None:
     """Copy this checkout to a folder named after its content, and point the link at it."""
-    files = sorted(_files())
+    found = files()
     digest = hashlib.sha256()
-    for file in files:
+    for file in found:
         digest.update(str(file.relative_to(ROOT)).encode() + b"\0" + file.read_bytes() + b"\0")
     place = host.opt / "releases" / digest.hexdigest()[:12]
     if not place.exists():
         draft = place.with_name(f".{place.name}.{os.getpid()}")
-        for file in files:
-            target = draft / file.relative_to(ROOT)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, target)
-            target.chmod(0o755 if os.access(file, os.X_OK) else 0o644)
-        for folder, _, _ in os.walk(draft):
-            Path(folder).chmod(0o755)
+        copy(found, draft)
         draft.rename(place)
     fresh = not host.current.exists() or host.current.resolve() != place.resolve()
     if fresh:
@@ -44,19 +39,31 @@ def release(host: Host) -> None:
         host.changed.add(host.current)
     os.utime(place)
     _forget_old(host, place)
-    told(f"release {place.name}, {len(files)} files", fresh)
+    told(f"release {place.name}, {len(found)} files", fresh)
 
 
-def _files() -> list[Path]:
+def copy(found: Iterable[Path], place: Path) -> None:
+    """Files of the checkout to the same places below a folder, for all to read."""
+    for file in found:
+        target = place / file.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, target)
+        target.chmod(0o755 if os.access(file, os.X_OK) else 0o644)
+    for folder, _, _ in os.walk(place):
+        Path(folder).chmod(0o755)
+
+
+def files(parts: Iterable[str] = PARTS) -> list[Path]:
+    """Those of these parts of the checkout that a host or an image has any use for, in order."""
     found = []
-    for part in PARTS:
+    for part in parts:
         top = ROOT / part
         if top.is_file():
             found.append(top)
         for folder, folders, names in os.walk(top):
             folders[:] = [f for f in folders if f not in LEFT_OUT]
             found += [Path(folder, name) for name in names if (Path(folder, name)).is_file()]
-    return found
+    return sorted(found)
 
 
 def _forget_old(host: Host, running: Path) -> None:

@@ -27,7 +27,7 @@ LOCKS = ROOT / "ops" / "locks"
 SPECIFIC_INDEX = {"cpu": "https://download.pytorch.org/whl/cpu"}
 """Where builds with a local version (the part after ``+``) live."""
 
-SIZES = {"base": 0.6, "cpu": 5.5, "gpu": 16.0, "test": 0.6}
+SIZES = {"base": 0.6, "cpu": 5.5, "gpu": 16.0, "test": 1.0}
 """Disk in GB that each lock takes, the downloads that pip keeps included; measured, rounded up."""
 
 _PIN = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^\s;]+)(?:\s*;\s*(?P<marker>.+))?$")
@@ -94,8 +94,11 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
 
 
-def ensure(venv: Venv, variants: Iterable[str]) -> None:
-    """Bring the environment to the locks of ``variants``. Raises SetupError with what to do when that fails."""
+def ensure(venv: Venv, variants: Iterable[str], project: bool = True) -> None:
+    """Bring the environment to the locks of ``variants``, and the checkout into it unless ``project`` is false.
+
+    Raises SetupError with what to do when that fails.
+    """
     variants = tuple(variants)
     if satisfied(venv, variants):
         return
@@ -104,7 +107,8 @@ def ensure(venv: Venv, variants: Iterable[str]) -> None:
     if missing:
         step(f"Installing {len(missing)} packages ({', '.join(variants)}) into {venv.path.name}")
         _install(venv, missing)
-    _install_project(venv)
+    if project:
+        _install_project(venv)
     held = [v for v in SIZES if v in variants or not missing_pins(venv, (v,))]
     venv.stamp.write_text(json.dumps(_wanted_stamp(venv, tuple(held))))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from sqlalchemy import create_engine, text
@@ -18,6 +19,13 @@ POSTGRES = "ARENA_TEST_POSTGRES_URL"
 @pytest.fixture
 def postgres_url() -> Iterator[str]:
     """A database of its own on the server that the environment names."""
+    with empty_database() as url:
+        yield url
+
+
+@contextmanager
+def empty_database() -> Iterator[str]:
+    """For a test that needs another one."""
     given = os.environ.get(POSTGRES)
     if not given:
         pytest.skip(f"{POSTGRES} names no PostgreSQL server")

@@ -109,7 +109,7 @@ def _drop_all(url: str) -> None:
             there = MetaData()
             there.reflect(connection)
             there.drop_all(connection)
-            for kind in connection.dialect.get_enums(connection):  # type: ignore[attr-defined]
+            for kind in inspect(connection).get_enums():  # type: ignore[attr-defined]
                 connection.execute(text(f'DROP TYPE "{kind["name"]}"'))
     finally:
         engine.dispose()

@@ -37,6 +37,7 @@ POSTGRES = SystemPackage(("postgresql",), "PostgreSQL tests", ("initdb",), "usr/
 HOST = (
     SystemPackage(("nginx",), "tests of an installed host", ("nginx",), "usr/sbin/nginx"),
     SystemPackage(("systemd",), "tests of an installed host", ("systemd-analyze",)),
+    SystemPackage(("prometheus",), "tests of alert rules", ("promtool",)),
 )
 
 

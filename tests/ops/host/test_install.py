@@ -36,6 +36,7 @@ def test_no_secret_can_be_read_by_anybody_but_root(installed: Installed) -> None
     assert "DATABASE" not in (host.etc / "worker.env").read_text()
 
 
+@pytest.mark.long
 def test_a_second_time_changes_nothing_and_keeps_what_the_operator_wrote(installed: Installed) -> None:
     host = installed.host
     (host.etc / "web.local.env").write_text("ARENA_CONTACT=somebody@arena.example\n")

@@ -184,6 +184,7 @@ def test_a_stream_may_be_silent_for_ten_minutes(running: Installed, visitor: Cli
     silent(visitor, battle, 600.0)
 
 
+@pytest.mark.long
 def test_nobody_is_refused_while_web_is_started_anew(running: Installed) -> None:
     """systemd holds the sockets, so who comes meanwhile waits a moment."""
     failures: list[str] = []

@@ -1,0 +1,69 @@
+"""What the runbook tells people to type exists: modules and their subcommands and options, units, control commands."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from ops.install.units import TEMPLATES
+from tests.processes import ROOT
+
+TEXT = (ROOT / "ops/runbook.md").read_text()
+QUOTED = [" ".join(q.split()) for q in re.findall(r"(?<!`)`([^`]+)`(?!`)", TEXT)]
+MODULES = sorted({m for q in QUOTED for m in re.findall(r"python -m ((?:ops|worker)[\w.]+(?: [a-z]+)?)", q)})
+CONTROLS = sorted({tuple(m) for q in QUOTED for m in re.findall(r"\b(control|inspect) ([a-z_]+)", q)})
+OTHERS = {"postgresql"}
+
+
+def test_the_runbook_is_read() -> None:
+    assert len(MODULES) >= 6
+    assert len(CONTROLS) >= 7
+
+
+@pytest.mark.parametrize("named", MODULES)
+def test_every_module_and_its_subcommand_answer_for_help_with_the_options_named(named: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", *named.split(), "--help"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    options = {
+        o for q in QUOTED if named in q for o in re.findall(r"(?<= )--[a-z-]+", q.split(named, 1)[1].split(";")[0])
+    }
+    assert [o for o in options if o not in done.stdout] == []
+
+
+def test_every_option_of_the_installer_is_one() -> None:
+    done = subprocess.run(["./ops/up", "--production", "--help"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    installing = TEXT.split("## Installing")[1].split("| where | what |")[0]
+    named = set(re.findall(r"--[a-z][a-z-]+", installing)) - {"--production", "--help"}
+    assert len(named) >= 8
+    assert [o for o in named if o not in done.stdout] == []
+
+
+def test_every_unit_is_one() -> None:
+    named = {
+        u
+        for q in QUOTED
+        for u in re.findall(r"\b(?:arena-[a-z]+|vllm-arena|arena)\.(?:service|socket|timer|target)", q)
+    }
+    named |= {f"{u}.service" for q in QUOTED for u in re.findall(r"(?<!sudo )-u (arena-[a-z]+|vllm-arena)", q)}
+    for line in (q for q in QUOTED if "systemctl" in q):
+        asked = " ".join(part for part in line.split(";") if "systemctl" in part)
+        named |= {f"{word}.service" for word in re.findall(r"\b(?:arena-[a-z]+|vllm-arena)\b(?!\.)", asked)}
+    assert len(named) >= 5
+    assert [n for n in named if not (TEMPLATES / n).exists()] == []
+
+
+def test_every_command_to_workers_is_one() -> None:
+    code = (
+        "import worker.celery\nfrom celery.worker.control import Panel\n"
+        "worker.celery.app.loader.import_default_modules()\nprint(*Panel.meta)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    known = set(done.stdout.split())
+    assert [name for _, name in CONTROLS if name not in known] == []

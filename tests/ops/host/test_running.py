@@ -158,7 +158,8 @@ def _listen(line: Any, revealed: threading.Event) -> None:
         while text := line.recv():
             if "battle.revealed" in text:
                 revealed.set()
-            elif json.loads(text)["type"] == "ping":
+                return
+            if json.loads(text)["type"] == "ping":
                 line.send(ev.encode(ev.Pong(json.loads(text)["n"])).decode())
 
 

@@ -133,7 +133,8 @@ def wanted(pyproject: dict[str, dict[str, object]]) -> dict[str, list[str]]:
     core: list[str] = project["dependencies"]  # type: ignore[assignment]
     base = [*core, *extras["web"], *extras["worker"], *extras["embedded"], "setuptools"]
     # Packages that cannot be had for macOS are not asked for there; the engines run on Linux only.
-    return {"base": base, "test": [*base, *extras["test"]], "cpu": [*base, *extras["cpu"]], "gpu": extras["gpu"]}
+    test = [*base, *extras["aws"], *extras["test"]]
+    return {"base": base, "test": test, "cpu": [*base, *extras["cpu"]], "gpu": extras["gpu"]}
 
 
 def resolve_gpu(packages: list[str], base: Path) -> tuple[dict[str, str], dict[str, list[str]]]:

@@ -1,0 +1,1 @@
+"""The arena on AWS: one tagged GPU host, found or launched, installed by ``./ops/up --production``, removed whole."""

@@ -67,7 +67,7 @@ class UnknownBattle(ArenaError):
 class FormatMissing(ArenaError):
     """The server lacks the optional package that writes it."""
 
-    status, code, title = 501, "format_missing", "This server cannot write that format"
+    status, code, title = 406, "format_missing", "This server cannot write that format"
 
 
 class UnknownCategory(ArenaError):

@@ -6,6 +6,7 @@ import concurrent.futures
 import contextlib
 import json
 import random
+import re
 import threading
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -42,8 +43,9 @@ parameters = "41.7B{n}"
 {engine}
 """
 REMOTE = 'engine = "remote"\nremote = {{base_url = "{url}", model = "topaz-9000", api_key_env = "TOPAZ_KEY"}}'
-TELLING = ("wonder", "works", "x41b", "41.7b", "9000", "sk-far", "stub-says", "127.0.0.1:{port}", "echo", "vllm")
-"""What else tells a model: its provider's words and address, kinds of engines, sizes."""
+TELLING = ("wonder", "works", "x41b", "41.7b", "topaz-9000", "sk-far", "stub-says", "127.0.0.1:{port}", "echo", "vllm")
+"""What else tells a model: its provider's words and address, kinds of engines, sizes. Looked for where a word begins:
+random ids hold any four letters sooner or later."""
 
 
 @pytest.fixture(scope="module")
@@ -194,4 +196,5 @@ def test_fifty_battles_tell_nothing_before_the_vote(stack: Stack, stub: Stub) ->
     assert all(n in revealed for n in ("quartz", "zircon")), "the vote names them, so the words are the right ones"
     heard = [text for v in visitors for text in (*v.heard, *(seen.decode() for seen in v.client.seen))]
     assert sum(map(len, heard)) > 50_000
-    assert [(word, text[:400]) for text in heard for word in words if word in text.lower()] == []
+    telling = re.compile("|".join(rf"(?<![a-z0-9]){re.escape(word)}" for word in sorted(words)))
+    assert [(found[0], text[:400]) for text in heard if (found := telling.search(text.lower()))] == []

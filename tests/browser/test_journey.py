@@ -72,10 +72,10 @@ def test_a_conversation_is_judged_explained_shared_and_deleted(
     vote(page, "B is better").click()
     page.get_by_role("button", name="Undo").click()
     expect(vote(page, "B is better")).to_be_focused()
-    vote(page, "Tie").click()
+    vote(page, "A is better").click()
     page.get_by_role("button", name="Count it now").click()
-    expect(page.get_by_role("heading", name="You called it a tie")).to_be_focused()
-    expect(other.get_by_role("heading", name="You called it a tie")).to_be_visible()
+    expect(page.get_by_role("heading", name="You preferred A")).to_be_focused()
+    expect(other.get_by_role("heading", name="You preferred A")).to_be_visible()
     other.close()
     assert whole(page, 4) == both
     expect(page.locator(".facts").first).to_contain_text(re.compile("since your vote|new on the board|unchanged"))
@@ -106,7 +106,7 @@ def test_a_conversation_is_judged_explained_shared_and_deleted(
 
     page.get_by_role("link", name="My battles").first.click()
     row = page.get_by_role("listitem").filter(has_text="Name a colour.")
-    expect(row).to_contain_text("You called it a tie")
+    expect(row).to_contain_text("You preferred A")
     expect(row).to_contain_text("2 turns")
     row.get_by_role("button", name="Delete").click()
     page.get_by_role("button", name="Keep").press("Escape")

@@ -98,4 +98,4 @@ def test_a_format_whose_package_is_missing_is_a_typed_refusal(
 ) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     reply = ask("export", "/api/exports/votes?format=parquet")
-    assert (reply.status_code, reply.get_json()["code"]) == (501, "format_missing")
+    assert (reply.status_code, reply.get_json()["code"]) == (406, "format_missing")

@@ -13,15 +13,18 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
+from moto.iam import models
 
 from ops.aws import effects, here, look, verify
 from ops.aws.command import main
 from ops.aws.edge import Aws
 from ops.aws.look import look_ours
+from ops.aws.role import SESSIONS
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHUnPPgCLCpnVsxvqjmtdHKIXZeVjmUBVhxkpCh3vYyJ"
 UP = ["up", "--domain", "arena.example", "--source", "https://git.example/llm-arena.git", "--ref", COMMIT]
+ONE_POLICY = json.dumps({SESSIONS: json.loads(models.aws_managed_policies_data)[SESSIONS]})
 REAL_SESSION = boto3.Session
 INSTALLED = "boot\nllm-arena-install: [0:05] 1/18 check\nllm-arena-install: done\n"
 
@@ -116,6 +119,7 @@ def account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.Capt
     (tmp_path / ".ssh" / "id_ed25519.pub").write_text(f"{KEY} me@laptop\n")
     monkeypatch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")  # thousands, which take seconds to read
     monkeypatch.setattr(boto3, "Session", session)
+    monkeypatch.setattr(models, "aws_managed_policies_data", ONE_POLICY)  # of a thousand
     with mock_aws(config={"iam": {"load_aws_managed_policies": True}}):
         made = Account(capsys)
         ami = made.aws.ec2.register_image(Name="Deep Learning Base", RootDeviceName="/dev/sda1")["ImageId"]

@@ -115,9 +115,10 @@ def language(text: str) -> str:
     letters = [c for c in text if c.isalpha()]
     if not letters:
         return "und"
-    by_script = {
-        code: sum(1 for c in letters if any(low <= c <= high for low, high in ranges)) for code, ranges in SCRIPTS
-    }
+    others = [c for c in letters if not c.isascii()]  # no script of SCRIPTS has any of ASCII's letters
+    if not others:
+        return _by_words(text)
+    by_script = {code: _letters_of(ranges, others) for code, ranges in SCRIPTS}
     if by_script["ja"] * 10 >= by_script["ja"] + by_script["zh"] > 0 and by_script["ja"]:
         by_script["ja"] += by_script["zh"]  # Japanese is written with both
     code, most = max(by_script.items(), key=lambda item: item[1])

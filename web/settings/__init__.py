@@ -6,6 +6,7 @@ The records worker reads the same object: both halves of the web side must agree
 from __future__ import annotations
 
 import contextlib
+import functools
 import hmac
 import os
 import secrets
@@ -129,6 +130,7 @@ class WebSettings(
         return cls()
 
 
+@functools.cache  # asked for with every prompt
 def _kept_key(file: Path) -> str:
     """Several processes may start at once: whoever creates the file first decides."""
     with contextlib.suppress(FileNotFoundError):

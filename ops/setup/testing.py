@@ -31,8 +31,9 @@ LEAVE_S = 15.0
 """How long after pytest a process may take to leave by itself."""
 
 SLOW = (
-    *("integration", "acceptance", "browser", "chaos", "gpu", "ops/host"),
-    *("ops/test_supervision.py", "ops/test_contention.py", "worker/test_battle_property.py"),
+    *("integration", "acceptance", "browser", "chaos", "gpu", "ops/host", "ops/aws", "ops/containers"),
+    *("ops/test_supervision.py", "ops/test_contention.py", "ops/test_placement.py", "ops/test_attack.py"),
+    *("ops/test_sampling.py", "worker/test_battle_property.py", "web/arena/integrity/test_judgement.py"),
     *(f"worker/models/test_{name}.py" for name in ("convert", "fetch", "hub_download")),
 )
 """Parts of tests/ that `quick` leaves out: they start whole processes, or try out a great many cases."""

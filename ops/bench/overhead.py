@@ -120,7 +120,7 @@ def pair_of(catalog: str, model: str) -> str:
         if not re.match(r"(id|name|maker|family|licence|format|tie_embeddings|sampling)\s*=", line)
     ]
     same = "\n".join([*kept, f'path = "{folder(spec)}"', "sampling = { temperature = 0.0 }", ""])
-    return "".join(_named(one) + same for one in PAIR)
+    return _named(PAIR[0]) + same + _named(PAIR[1]) + f'variant_of = "{PAIR[0]}"\n' + same
 
 
 def _named(one: str) -> str:

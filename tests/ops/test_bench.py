@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from ops.bench import children, coresident
+from ops.bench import children, coresident, overhead
 from ops.bench.__main__ import main
 from ops.bench.report import paired, render
+from worker.contract.catalog import load_catalog
 
 
 def test_a_row_is_the_median_of_pairs() -> None:
@@ -67,3 +68,10 @@ def test_a_child_that_fails_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_a_model_that_is_not_in_the_catalog_is_refused_with_those_that_are(bench: str) -> None:
     with pytest.raises(SystemExit, match="it has smollm2-135m"):
         main([bench, "--models", "no-such-model,smollm2-135m"])
+
+
+@pytest.mark.parametrize("model", ["qwen2.5-coder-0.5b", "echo"])
+def test_overheads_pair_of_one_model_is_a_catalog(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, model: str) -> None:
+    monkeypatch.setattr("ops.bench.engines.folder", lambda spec: tmp_path)
+    (tmp_path / "pair.toml").write_text(overhead.pair_of("ops/catalogs/cpu.toml", model))
+    assert [spec.id for spec in load_catalog(tmp_path / "pair.toml").models] == list(overhead.PAIR)

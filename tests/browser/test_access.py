@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser
 
 from ops.states import STATES, Past, State, enter, live
-from tests.processes import ROOT, Stack
+from tests.browser.axe import violations
+from tests.processes import Stack
 
-AXE = ROOT / "web" / "ui" / "node_modules" / "axe-core" / "axe.min.js"
 VIEWS = [(scheme, width) for scheme in ("light", "dark") for width in (1440, 390, 320)]
 
 
@@ -21,13 +21,6 @@ def past(chromium: Browser, echo_arena: Stack) -> Iterator[Past]:
     context = chromium.new_context()
     yield live(context.new_page(), echo_arena.url)
     context.close()
-
-
-def violations(page: Page) -> list[str]:
-    page.evaluate(AXE.read_text())
-    found = page.evaluate("""() => axe.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"] })
-        .then((r) => r.violations.flatMap((v) => v.nodes.map((n) => `${v.id}: ${n.target} ${n.failureSummary}`)))""")
-    return list(found)
 
 
 def wrong(chromium: Browser, url: str, past: Past, state: State, scheme: Any, width: int) -> list[str]:

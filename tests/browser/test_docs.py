@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from werkzeug.serving import make_server
 
 from ops import assets
-from tests.browser.test_states import violations
+from tests.browser.axe import violations
 from web import create_app
 from web.settings import WebSettings
 

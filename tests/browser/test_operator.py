@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.browser.test_states import AXE
+from tests.browser.axe import violations
 from tests.processes import ROOT, Stack
 
 
@@ -153,11 +153,3 @@ def test_everybody_can_read_and_operate_it(
     page.get_by_role("button", name="Time out echo-sage").click()
     expect(page.get_by_role("dialog")).to_be_visible()
     assert violations(page) == []
-
-
-def violations(page: Page) -> Any:
-    page.evaluate(AXE.read_text())
-    return page.evaluate(
-        """() => axe.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"] })
-        .then((r) => r.violations.map((v) => [v.id, v.nodes.map((n) => n.html.slice(0, 160))]))"""
-    )

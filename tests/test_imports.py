@@ -8,6 +8,9 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Set
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,29 +20,44 @@ from tests.processes import ROOT
 HEAVY = ("vllm", "torch", "transformers", "numpy", "scipy", "pandas", "evalica")
 
 
-def loaded_by(statement: str, **env: str) -> set[str]:
-    """Every module in ``sys.modules`` after ``statement`` in a fresh interpreter."""
-    with tempfile.TemporaryDirectory() as folder:
-        around = {**os.environ, "ARENA_DATA_DIR": folder, "ARENA_CATALOG": "ops/catalogs/echo.toml", **env}
-        return _loaded_by(statement, around)
+@dataclass(frozen=True)
+class After:
+    """A fresh interpreter after a statement. ``left``: what lies in the data folder, which was empty."""
+
+    modules: frozenset[str]
+    left: tuple[str, ...]
 
 
-def _loaded_by(statement: str, env: dict[str, str]) -> set[str]:
+@cache
+def after(statement: str) -> After:
+    """Run ``statement``, once for all who ask what it does."""
     script = f"import json, sys\n{statement}\nprint(json.dumps(sorted(sys.modules)))"
-    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, env=env, check=False)
-    assert ran.returncode == 0, ran.stderr
-    return set(json.loads(ran.stdout.splitlines()[-1]))
+    with tempfile.TemporaryDirectory() as folder:
+        env = {**os.environ, "ARENA_DATA_DIR": folder, "ARENA_CATALOG": "ops/catalogs/echo.toml"}
+        command = [sys.executable, "-c", script]
+        ran = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=env, check=False)
+        assert ran.returncode == 0, ran.stderr
+        left = tuple(f.name for f in Path(folder).iterdir())
+    return After(frozenset(json.loads(ran.stdout.splitlines()[-1])), left)
 
 
-def under(modules: set[str], *packages: str) -> set[str]:
+def loaded_by(statement: str) -> frozenset[str]:
+    """Every module in ``sys.modules`` after ``statement`` in a fresh interpreter."""
+    return after(statement).modules
+
+
+def under(modules: Set[str], *packages: str) -> set[str]:
     return {m for m in modules if any(m == p or m.startswith(p + ".") for p in packages)}
 
 
-WEB = "import web; from web.settings import WebSettings; web.create_app(WebSettings())"
+WEB = (
+    "import web; from web.settings import WebSettings; web.create_app(WebSettings())"
+    "; import web.pages, web.api, web.live, web.arena.battles"
+)
 RECORDS = "import web.records.celery, web.records.tasks"
 
 
-@pytest.mark.parametrize("statement", [f"{WEB}; import web.pages, web.api, web.live, web.arena.battles", RECORDS])
+@pytest.mark.parametrize("statement", [WEB, RECORDS])
 def test_the_web_side_knows_of_the_worker_its_contract_only(statement: str) -> None:
     modules = loaded_by(statement)
     ours = under(modules, "worker")
@@ -57,9 +75,8 @@ def test_the_records_worker_carries_no_web_server() -> None:
     assert under(modules, "gunicorn", "gevent", "flask_sock", "web.api.battles") == set()
 
 
-def test_making_the_app_connects_to_nothing_and_leaves_only_its_secret(tmp_path: Path) -> None:
-    loaded_by(WEB, ARENA_DATA_DIR=str(tmp_path))
-    assert [f.name for f in tmp_path.iterdir()] == ["secret_key"]
+def test_making_the_app_connects_to_nothing_and_leaves_only_its_secret() -> None:
+    assert after(WEB).left == ("secret_key",)
 
 
 def test_the_worker_knows_nothing_of_web_and_loads_vllm_only_with_an_engine() -> None:

@@ -177,6 +177,8 @@ class _Watched(Collector):
 # ── over HTTP ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 _VARIABLE = "ARENA_METRICS_ADDRESS"
+LOOK_S = 0.1
+"""A worker that stops waits no longer than this for its metrics."""
 
 
 class Server:
@@ -191,7 +193,7 @@ class Server:
             raise SettingsError(f"{_VARIABLE}: cannot listen on {address}: {why}; choose another address") from None
         self._server.set_app(_only_metrics(make_wsgi_app(registry, disable_compression=True)))
         self.address = f"{f'[{host}]' if ':' in host else host}:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(LOOK_S,), name="metrics", daemon=True)
         self._thread.start()
 
     def close(self) -> None:

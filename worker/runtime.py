@@ -55,6 +55,7 @@ REPORT_PAUSE_S = 0.1
 TELL_AFTER_S = 0.5
 HAND_BACK_S = 3.0
 """What still runs when the worker stops has this long to find another one."""
+CANCEL_AGAIN_S = 0.1
 Send = Callable[[str, tuple[Any, ...]], None]
 T = TypeVar("T")
 
@@ -357,4 +358,4 @@ async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:
     while left:
         for task in left:
             task.cancel()
-        _, left = await asyncio.wait(left, timeout=0.5)
+        _, left = await asyncio.wait(left, timeout=CANCEL_AGAIN_S)

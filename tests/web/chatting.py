@@ -21,8 +21,8 @@ Script = Callable[[ChatJob], Sequence[ChatEvent]]
 ANSWER: tuple[ChatEvent, ...] = (ChatDelta("Hello "), ChatDelta("there."), ChatDone("stop", 3, 2))
 
 
-def taken(client: redis.Redis, timeout: float = 0.2) -> ChatJob | None:
-    """The next job of the queue."""
+def taken(client: redis.Redis, timeout: float = 5.0) -> ChatJob | None:
+    """The next job of the queue; none after ``timeout`` seconds, or when somebody unblocks the client."""
     found: Any = client.brpop([QUEUE_BATTLES], timeout=timeout)
     if found is None:
         return None
@@ -49,9 +49,11 @@ def scripted(redis_url: str, script: Script = lambda _: ANSWER) -> Iterator[list
     """Answers every job by ``script`` until the block ends; the jobs it took, in order."""
     jobs: list[ChatJob] = []
     over = threading.Event()
+    client = redis.Redis.from_url(redis_url, single_connection_client=True)
+    name = client.client_id()
 
     def work() -> None:
-        with redis.Redis.from_url(redis_url) as client:
+        with client:
             while not over.is_set():
                 if (job := taken(client)) is not None:
                     jobs.append(job)
@@ -64,4 +66,7 @@ def scripted(redis_url: str, script: Script = lambda _: ANSWER) -> Iterator[list
         yield jobs
     finally:
         over.set()
-        thread.join(10)
+        with redis.Redis.from_url(redis_url) as other:
+            while thread.is_alive():
+                other.client_unblock(name)
+                thread.join(0.02)

@@ -52,6 +52,7 @@ def app(settings: WebSettings) -> Iterator[Flask]:
     made = create_app(settings)
     yield made
     arena: Arena = made.extensions["arena"]
+    made.extensions["arena_live"].reactor.stop()
     made.extensions["arena_live"].hub.stop()
     made.extensions["arena_calls"].hub.stop()
     arena.queue.celery.close()

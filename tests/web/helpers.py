@@ -8,6 +8,9 @@ import time
 from typing import Any
 
 import msgspec
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from worker.contract import channel, jobs
 from worker.contract.events import SideDelta, SideDone, SideStarted
@@ -15,6 +18,11 @@ from worker.contract.jobs import BattleJob, BattleResult, SideResult, SideResult
 from worker.contract.residency import Residency
 
 MODELS = ("echo-swift", "echo-sage", "echo-bard", "echo-coder")
+
+
+def unreachable_redis() -> Redis:
+    """A client whose server is not there, and that says so at once."""
+    return Redis(port=1, retry=Retry(NoBackoff(), 0))
 
 
 def report_worker(redis: Any, worker: str = "w1", **fields: Any) -> None:

@@ -110,9 +110,7 @@ def test_connections_are_gauged(app: Flask, client: FlaskClient) -> None:
 def test_without_redis_it_says_so_and_tells_the_rest(
     client: FlaskClient, app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import redis
-
-    gone = redis.Redis(host="127.0.0.1", port=1)
+    gone = helpers.unreachable_redis()
     monkeypatch.setattr(metrics_of(app), "_redis", gone)
     series = scraped(client)
     assert value(series, "arena_redis_up") == 0

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import redis
 import redis.asyncio
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
@@ -103,7 +105,7 @@ def test_one_calls_failure_is_nobody_elses(run: Callable[[Work], Any]) -> None:
 def test_a_lost_connection_is_told_to_all(run: Callable[[Work], Any]) -> None:
     async def work(client: Together) -> Any:
         await client._redis.aclose()
-        away = Together(redis.asyncio.Redis(unix_socket_path="/nowhere.sock"))
+        away = Together(redis.asyncio.Redis(unix_socket_path="/nowhere.sock", retry=Retry(NoBackoff(), 0)))
         add = away.register_script(ADD)
         return await asyncio.gather(*(add(keys=["k"], args=[1]) for _ in range(3)), return_exceptions=True)
 

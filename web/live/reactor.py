@@ -51,6 +51,7 @@ class Reactor:
         self._seconds: list[Callable[[], None]] = []
         self._poll: Any = None
         self._slice = 0
+        self._over = False
 
     def every_second(self, work: Callable[[], None]) -> None:
         """Do ``work``, which must not wait, about once a second while the reactor runs."""
@@ -70,6 +71,10 @@ class Reactor:
             self._lines[line.fd % SLICES][line.fd] = line
             self._poll.register(line.fd, select.POLLIN)
 
+    def stop(self) -> None:
+        """Watch nothing any more, within a tick; the lines stay as they are."""
+        self._over = True
+
     def writing(self, fd: int, wanted: bool) -> None:
         """Whether to say when that line's socket takes bytes."""
         with contextlib.suppress(OSError):  # it has just ended
@@ -79,7 +84,7 @@ class Reactor:
         waiting = selectors.DefaultSelector()
         waiting.register(self._poll.fileno(), selectors.EVENT_READ)
         due = time.monotonic()
-        while True:
+        while not self._over:
             try:
                 waiting.select(max(0.0, due - time.monotonic()))
                 for fd, what in self._poll.poll(0):
@@ -89,6 +94,7 @@ class Reactor:
                     self._ticks()
             except Exception:
                 log.exception("the reactor stumbled; it goes on")
+        waiting.close()
 
     def _serve(self, fd: int, what: int) -> None:
         line = self._lines[fd % SLICES].get(fd)

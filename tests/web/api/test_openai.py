@@ -325,8 +325,8 @@ def test_the_cache_is_bounded_and_drops_what_was_longest_unused(
 
 @pytest.fixture
 def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("YOUNG_S", "LOST_S", "LOOK_S"):
-        monkeypatch.setattr(f"web.openai.calls.{name}", 0.1)
+    for name in ("YOUNG_S", "LOST_S", "LOOK_S", "LISTEN_S"):
+        monkeypatch.setattr(f"web.openai.calls.{name}", 0.05)
 
 
 @pytest.mark.usefixtures("_hasty")
@@ -358,7 +358,7 @@ def test_a_job_in_a_workers_hands_is_not_lost(caller: FlaskClient, redis_url: st
     def script(job: ChatJob) -> Any:
         seen.append(job.id)
         redis_client.set("arena:holding:w1", json.dumps([job.id]))
-        if redis_client.blpop(["never"], timeout=1.0) is None:
+        if redis_client.blpop(["never"], timeout=0.5) is None:
             return ANSWER
         raise AssertionError
 
@@ -370,7 +370,7 @@ def test_a_job_in_a_workers_hands_is_not_lost(caller: FlaskClient, redis_url: st
 def test_an_answer_nobody_gives_is_over_soon_after_its_deadline(
     caller: FlaskClient, app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("web.openai.calls.OVERDUE_S", -599.5)
+    monkeypatch.setattr("web.openai.calls.OVERDUE_S", -599.9)
     assert error(ask(caller))[:2] == (504, "deadline_exceeded")
 
 
@@ -379,7 +379,7 @@ def test_a_log_that_was_lost_with_some_text_ends_the_stream(
 ) -> None:
     def script(job: ChatJob) -> Any:
         chatting.tell(redis_url, job.id, [ChatDelta("half")])
-        redis_client.blpop(["never"], timeout=0.5)
+        redis_client.blpop(["never"], timeout=0.2)
         redis_client.delete(chats.log_key(job.id), chats.meta_key(job.id))
         return ANSWER
 

@@ -12,7 +12,7 @@ import redis
 from flask.testing import FlaskClient
 from sqlalchemy import select, update
 
-from tests.web.helpers import MODELS, report_worker
+from tests.web.helpers import MODELS, report_worker, unreachable_redis
 from web.arena import drawing
 from web.arena.drawing import draw_pair, policy_of
 from web.arena.sampling import Active, ResidencyAware, Uniform, Weighted, ledger
@@ -27,7 +27,7 @@ Draws = Callable[..., drawing.Drawn]
 
 def with_settings(arena: Arena, **changes: Any) -> Arena:
     settings = arena.settings.model_copy(update=changes)
-    return Arena(settings=settings, catalog=arena.catalog, db=arena.db, redis=arena.redis, queue=arena.queue)
+    return Arena(settings=settings, catalogs=arena.catalogs, db=arena.db, redis=arena.redis, queue=arena.queue)
 
 
 @pytest.fixture
@@ -144,8 +144,8 @@ def test_active_looks_at_the_votes_of_the_newest_board(draw: Draws, arena: Arena
 
 def test_without_redis_pairs_are_drawn_all_the_same(draw: Draws, arena: Arena) -> None:
     reports = residency.read(arena.redis)
-    lost = redis.Redis(port=1)
-    away = Arena(settings=arena.settings, catalog=arena.catalog, db=arena.db, redis=lost, queue=arena.queue)
+    lost = unreachable_redis()
+    away = Arena(settings=arena.settings, catalogs=arena.catalogs, db=arena.db, redis=lost, queue=arena.queue)
     drawn = draw_pair(away, reports, MODELS, random.Random(1))
     drawing.count(away, drawn)
     assert drawn.draw.probability > 0

@@ -49,19 +49,20 @@ class Echo:
 @pytest.fixture
 def watched() -> Iterator[Callable[[], tuple[Echo, socket.socket]]]:
     reactor = Reactor()
-    peers: list[socket.socket] = []
+    ends: list[socket.socket] = []
 
     def make() -> tuple[Echo, socket.socket]:
         ours, theirs = socket.socketpair()
         line = Echo(ours)
-        peers.append(theirs)
+        ends.extend((ours, theirs))
         reactor.add(line)
         line.reactor = reactor  # type: ignore[attr-defined]
         return line, theirs
 
     yield make
-    for peer in peers:
-        peer.close()
+    reactor.stop()
+    for end in ends:
+        end.close()
 
 
 def test_what_comes_is_read_and_the_end_is_noticed(watched: Callable[[], tuple[Echo, socket.socket]]) -> None:

@@ -17,7 +17,8 @@ from web.arena.pairs import Meetings
 from web.context import Arena
 from web.language import current, gettext, ngettext, number
 from web.ratings import pictures
-from web.ratings.pictures import Cell, Interval, Line
+from web.ratings.pictures import Cell, Line
+from web.ratings.whiskers import Interval, extent, whisker, whiskers
 
 SORTS = ("rank", "name", "rating", "votes", "win_rate")
 """By what the table can be ordered; numbers that are better when greater come greatest first."""
@@ -73,9 +74,9 @@ def _sorted(rows: Sequence[Row], sort: str) -> list[Row]:
 
 
 def _with_whiskers(rows: Sequence[Row], of: Sequence[Row]) -> list[tuple[Row, Markup]]:
-    """Every row with its interval, all on one axis that spans those ``of`` the board."""
-    low, high = min((row.lower for row in of), default=0.0), max((row.upper for row in of), default=1.0)
-    return [(row, _safe(pictures.whisker(_interval(row), low, high, interval_in_words(row)))) for row in rows]
+    """Every row with its interval, all on one axis: that of those ``of`` the board that are not preliminary."""
+    low, high = extent([_interval(row) for row in of])
+    return [(row, _safe(whisker(_interval(row), low, high, interval_in_words(row)))) for row in rows]
 
 
 def _interval(row: Any, label: str = "") -> Interval:
@@ -180,7 +181,7 @@ def _standings(contender: Contender, min_votes: int) -> Markup | None:
         Interval(category_name(board), r.lower, r.rating, r.upper, r.votes < min_votes)
         for board, r in sorted(contender.standings, key=lambda s: s[0] != OVERALL)
     ]
-    return _safe(pictures.whiskers(rows, gettext("Rating on every board, with its interval")))
+    return _safe(whiskers(rows, gettext("Rating on every board, with its interval")))
 
 
 # ── words ────────────────────────────────────────────────────────────────────────────────────────────────────────

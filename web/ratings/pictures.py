@@ -8,27 +8,29 @@ so that a print in grey, a dark page and a reader who sees no colour lose nothin
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from web.ratings.svg import CHARACTER, cut, drawing, line, marks, tag, text
+from web.ratings.svg import (
+    CHARACTER,
+    LABEL,
+    PAD,
+    ROW,
+    WIDTH,
+    cut,
+    drawing,
+    line,
+    margin,
+    marks,
+    scale,
+    tag,
+    text,
+    tooltip,
+)
 
-ROW, WIDTH, CELL = 24, 640, 44
-_LABEL = 28
-_PAD = 8
+CELL = 44
 _DASHES = (None, "6 3", "2 3", "9 3 2 3", "12 4", "4 2 1 2")
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A model's rating between ``low`` and ``high``. ``faint``: preliminary or retired, drawn with dashes."""
-
-    label: str
-    low: float
-    point: float
-    high: float
-    faint: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,32 +53,6 @@ Met = Mapping[tuple[str, str], Cell]
 """By row's and column's key; a pair that never met may be missing."""
 
 
-def whiskers(rows: Sequence[Interval], title: str = "Ratings with 95 % intervals", *, file: bool = False) -> str:
-    """A row per model in the order given: a dot at its rating, a line over its interval, all on one axis."""
-    left = _margin(row.label for row in rows)
-    low = min((row.low for row in rows), default=0.0)
-    high = max((row.high for row in rows), default=1.0)
-    place = _scale(low, high, left, WIDTH - 2 * _PAD)
-    bottom = _PAD + ROW * len(rows)
-    parts = [_mark_across(mark, place(mark), bottom) for mark in marks(low, high)]
-    for n, row in enumerate(rows):
-        parts.append(_whisker(row, place, _PAD + ROW * n + ROW / 2, left))
-    return drawing(parts, WIDTH, bottom + ROW, "picture whiskers", title, file=file)
-
-
-def whisker(row: Interval, low: float, high: float, title: str, width: int = 200) -> str:
-    """One interval alone, for a table's cell, on an axis from ``low`` to ``high`` that all the cells share."""
-    place = _scale(low, high, _PAD, width - _PAD)
-    middle = ROW / 2
-    return drawing(
-        [line(0, middle, width, middle, "grid", stroke_opacity=0.2), *_span(row, place, middle)],
-        width,
-        ROW,
-        "picture whisker",
-        title,
-    )
-
-
 def heatmap(
     models: Sequence[tuple[str, str]],
     met: Met,
@@ -91,16 +67,16 @@ def heatmap(
     The darker, the more the row wins; a pair that never met is empty. ``counts``: how many battles instead, the darker
     the more. ``tip`` is what a cell says when pointed at.
     """
-    left = _margin(label for _, label in models)
+    left = margin(label for _, label in models)
     size = CELL * len(models)
     most = max((cell.games for cell in met.values()), default=0) or 1
     parts: list[str] = []
     for i, (row, row_label) in enumerate(models):
         y = left + CELL * i
-        parts.append(text(cut(row_label, _LABEL), left - _PAD, y + CELL / 2 + 4, "label", text_anchor="end"))
+        parts.append(text(cut(row_label, LABEL), left - PAD, y + CELL / 2 + 4, "label", text_anchor="end"))
         x = left + CELL * i + CELL / 2 + 4
-        turned = f"rotate(-90 {x:g} {left - _PAD})"
-        parts.append(text(cut(row_label, _LABEL), x, left - _PAD, "label", transform=turned))
+        turned = f"rotate(-90 {x:g} {left - PAD})"
+        parts.append(text(cut(row_label, LABEL), x, left - PAD, "label", transform=turned))
         for j, (column, column_label) in enumerate(models):
             cell = met.get((row, column))
             if row == column or cell is None or not cell.games:
@@ -113,17 +89,17 @@ def heatmap(
             if cell is not None and said:
                 about = tip.format(row=row_label, column=column_label, rate=f"{100 * cell.rate:.0f}", games=cell.games)
             parts.append(_cell(left + CELL * j, y, said, dark, about))
-    return drawing(parts, left + size + _PAD, left + size + _PAD, "picture heatmap", title, file=file)
+    return drawing(parts, left + size + PAD, left + size + PAD, "picture heatmap", title, file=file)
 
 
 def history(lines: Sequence[Line], title: str = "Ratings over time", height: int = 320, *, file: bool = False) -> str:
     """A line per model, told apart by its dashes and by its label where it ends."""
-    right = WIDTH - _margin(one.label for one in lines)
+    right = WIDTH - margin(one.label for one in lines)
     values = [value for one in lines for _, value in one.points]
     moments = [at for one in lines for at, _ in one.points]
     low, high = min(values, default=0.0), max(values, default=1.0)
-    across = _time_scale(moments, _margin_of_axis(high), right)
-    up = _scale(low, high, height - ROW - _PAD, _PAD + 6)
+    across = _timescale(moments, _margin_of_axis(high), right)
+    up = scale(low, high, height - ROW - PAD, PAD + 6)
     parts = [
         part
         for mark in marks(low, high)
@@ -144,32 +120,6 @@ def history(lines: Sequence[Line], title: str = "Ratings over time", height: int
     return drawing(parts, WIDTH, height, "picture history", title, file=file)
 
 
-def _whisker(row: Interval, place: Callable[[float], float], y: float, left: float) -> str:
-    label = text(cut(row.label, _LABEL), left - _PAD, y + 4, "label", text_anchor="end")
-    said = f"{row.label}: {row.point:.0f} ({row.low:.0f} to {row.high:.0f})"
-    return tag("g", tag("title", _escaped(said)), label, *_span(row, place, y), class_="row")
-
-
-def _span(row: Interval, place: Callable[[float], float], y: float) -> list[str]:
-    """The line of an interval, with its ends and its dot."""
-    faint = "range faint" if row.faint else "range"
-    low, high = place(row.low), place(row.high)
-    return [
-        line(low, y, high, y, faint, stroke_width=2, stroke_dasharray="3 3" if row.faint else None),
-        *(line(x, y - 4, x, y + 4, faint, stroke_width=2) for x in (low, high)),
-        tag(
-            "circle", class_="point", cx=place(row.point), cy=y, r=5, stroke="currentColor", stroke_width=2,
-            fill="none" if row.faint else "currentColor",
-        ),
-    ]  # fmt: skip
-
-
-def _mark_across(mark: float, x: float, bottom: float) -> str:
-    return line(x, _PAD, x, bottom, "grid", stroke_opacity=0.2) + text(
-        f"{mark:g}", x, bottom + 14, "mark", text_anchor="middle"
-    )
-
-
 def _cell(x: float, y: float, said: str, dark: float, about: str) -> str:
     """Shades go up to 0.45, on which the number can be read in the same colour."""
     square = tag(
@@ -179,7 +129,7 @@ def _cell(x: float, y: float, said: str, dark: float, about: str) -> str:
     if not said:
         return square
     number = text(said, x + CELL / 2, y + CELL / 2 + 4, "number", text_anchor="middle")
-    return tag("g", tag("title", _escaped(about)), square, number)
+    return tag("g", tooltip(about), square, number)
 
 
 def _path(
@@ -189,24 +139,19 @@ def _path(
     last_at, last = one.points[-1]
     return tag(
         "g",
-        tag("title", _escaped(one.label)),
+        tooltip(one.label),
         tag(
             "polyline", class_=f"line line-{n % len(_DASHES)}", points=at, fill="none", stroke="currentColor",
             stroke_width=2 if n < len(_DASHES) else 1, stroke_dasharray=_DASHES[n % len(_DASHES)],
         ),
         tag("circle", class_="point", cx=across(last_at), cy=up(last), r=3, fill="currentColor"),
-        text(cut(one.label, _LABEL), right + _PAD, label_y + 4, "label"),
+        text(cut(one.label, LABEL), right + PAD, label_y + 4, "label"),
     )  # fmt: skip
 
 
-def _scale(low: float, high: float, begin: float, end: float) -> Callable[[float], float]:
-    span = (high - low) or 1.0
-    return lambda value: round(begin + (value - low) / span * (end - begin), 2)
-
-
-def _time_scale(moments: Sequence[datetime], begin: float, end: float) -> Callable[[datetime], float]:
+def _timescale(moments: Sequence[datetime], begin: float, end: float) -> Callable[[datetime], float]:
     seconds = [at.timestamp() for at in moments]
-    place = _scale(min(seconds, default=0.0), max(seconds, default=0.0), begin, end)
+    place = scale(min(seconds, default=0.0), max(seconds, default=0.0), begin, end)
     return lambda at: place(at.timestamp())
 
 
@@ -223,20 +168,11 @@ def _apart(places: Sequence[float], least: float, height: float) -> list[float]:
     return found
 
 
-def _margin(labels: Iterable[str]) -> float:
-    longest = max((len(cut(label, _LABEL)) for label in labels), default=0)
-    return round(_PAD * 2 + CHARACTER * longest)
-
-
 def _margin_of_axis(high: float) -> float:
-    return _PAD + CHARACTER * len(f"{high:.0f}")
+    return PAD + CHARACTER * len(f"{high:.0f}")
 
 
 def _short(games: int) -> str:
     if games < 10_000:
         return str(games)
     return f"{games / 1000:.0f}k" if games < 1_000_000 else f"{games / 1e6:.1f}M"
-
-
-def _escaped(words: str) -> str:
-    return words.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

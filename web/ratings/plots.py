@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from web.ratings.method import Columns, Method, board, tallied
-from web.ratings.pictures import Cell, Interval, Line, heatmap, history, whiskers
+from web.ratings.pictures import Cell, Line, heatmap, history
+from web.ratings.whiskers import Interval, whiskers
 
 if TYPE_CHECKING:
     from web.arena.board import Moment

@@ -7,13 +7,17 @@ without any style sheet is in presentation attributes (``fill``, ``stroke``), wh
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from html import escape
 
 Value = str | float | int
 _FONTS = "system-ui, DejaVu Sans, Liberation Sans, Noto Sans, Arial, Helvetica, sans-serif"
 CHARACTER = 7.2
 """Width of a character of text, on average, at the drawings' size of 12."""
+ROW, WIDTH, PAD = 24, 640, 8
+"""Height of a row, width of a whole picture, and room around things."""
+LABEL = 28
+"""Most characters of a label."""
 
 
 def tag(name: str, *inside: str, **attributes: Value | None) -> str:
@@ -73,6 +77,23 @@ def marks(low: float, high: float, most: int = 6) -> list[float]:
 def cut(words: str, most: int) -> str:
     """At most so many characters."""
     return words if len(words) <= most else words[: most - 1] + "…"
+
+
+def scale(low: float, high: float, begin: float, end: float) -> Callable[[float], float]:
+    """Where values from ``low`` to ``high`` stand between ``begin`` and ``end``."""
+    span = (high - low) or 1.0
+    return lambda value: round(begin + (value - low) / span * (end - begin), 2)
+
+
+def margin(labels: Iterable[str]) -> float:
+    """The room that the longest of ``labels`` needs beside a drawing."""
+    longest = max((len(cut(label, LABEL)) for label in labels), default=0)
+    return round(PAD * 2 + CHARACTER * longest)
+
+
+def tooltip(words: str) -> str:
+    """What the element around it says when pointed at."""
+    return tag("title", escape(words, quote=False))
 
 
 def _plain(value: Value) -> str:

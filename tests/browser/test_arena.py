@@ -115,16 +115,3 @@ def test_the_limit_is_told_before_sending(page: Page, echo_arena: Stack, extra: 
     expect(page.locator("#prompt-count")).to_contain_text(shown)
     send = page.get_by_role("button", name="Start battle")
     expect(send).to_be_enabled() if extra < 0 else expect(send).to_be_disabled()
-
-
-def test_what_a_visitor_loads_first_is_small(page: Page, echo_arena: Stack) -> None:
-    """What the document itself asks for; panes and Markdown come while the prompt is being written."""
-    sizes: dict[str, int] = {}
-    page.on("response", lambda r: sizes.update({r.url: int(r.headers.get("content-length", 0))}))
-    page.goto(echo_arena.url)
-    page.get_by_label("Your prompt").wait_for()
-    first = page.evaluate("() => [...document.querySelectorAll('script[src], link')].map((e) => e.src || e.href)")
-    scripts = sum(size for url, size in sizes.items() if url in first and url.endswith(".js"))
-    styles = sum(size for url, size in sizes.items() if url in first and url.endswith(".css"))
-    assert 0 < scripts <= 35 * 1024
-    assert 0 < styles <= 12 * 1024

@@ -87,6 +87,46 @@ def test_a_failed_side_says_why_where_it_failed(page: Page, script: Script) -> N
     expect(page.get_by_role("button", name="Two new models")).to_be_enabled()
 
 
+def test_a_stopped_side_looks_finished_and_says_that_it_was_stopped(page: Page, script: Script) -> None:
+    script.tell(*STARTED, ev.SideDelta(side="a", text="Half"))
+    caret = "() => getComputedStyle(document.querySelector('.side-a .prose > *'), '::after').content"
+    expect(page.locator(".side-a .prose")).to_have_text("Half")
+    assert page.evaluate(caret) != "none", "words are to come"
+    expect(page.locator("section.side-b")).to_contain_text("About to answer")
+    script.tell(ev.BattleCancelled("user"))
+    expect(page.locator(".side-a article")).to_have_text("HalfStopped here.")
+    expect(page.locator(".side-b article")).to_have_text("Stopped before the first word.")
+    expect(page.locator(".status")).to_have_text(["Stopped", "Stopped"])
+    expect(page.locator(".streaming, .pulse")).to_have_count(0)
+    assert page.evaluate(caret) == "none"
+    script.tell(ev.TurnRetried(1, 1, ev.SIDES), *STARTED)
+    expect(page.get_by_text("Stopped")).to_have_count(0)
+
+
+def test_what_the_board_made_of_the_vote_is_said_also_where_it_is_nothing(page: Page, echo_arena: Stack) -> None:
+    page.clock.install(time=0)
+    script = Script(page, echo_arena.url)
+    board = {"updated_at": "2026-11-24T00:00:00+00:00", "models": [{"model": "one", "rating": 1012.1}]}
+    page.route("**/api/battles/*", lambda r: r.fulfill(json={"voted_at": "2026-11-24T00:00:01+00:00", "ranked": True}))
+    page.route("**/api/leaderboard", lambda route: route.fulfill(json=board))
+    script.open()
+    script.tell(*STARTED, *WRITTEN, ev.BattleVotable())
+    expect(page.locator("[data-state=votable]")).to_be_visible()
+    script.tell(ev.BattleVoted("a"), ev.BattleRevealed(MODELS))
+    rating = page.locator(".side-a .facts div").first
+    expect(rating).to_have_text("Rating1012")
+    with page.expect_response("**/api/leaderboard"):
+        page.clock.run_for(1_600)
+    expect(rating).to_have_text("Rating1012")
+    board["updated_at"] = "2026-11-24T00:00:02+00:00"
+    page.clock.run_for(3_000)
+    expect(rating).to_have_text("Rating1012 (unchanged by your vote)")
+    board["models"] = [{"model": "one", "rating": 1019.7}, {"model": "two", "rating": 990.0}]
+    page.clock.run_for(7_000)
+    expect(rating).to_have_text("Rating1020 (+8 since your vote)")
+    expect(page.locator(".side-b .facts div").first).to_have_text("Rating990 (new on the board)")
+
+
 def test_an_operators_reason_is_shown(page: Page, script: Script) -> None:
     script.tell(*STARTED, ev.SideDelta(side="a", text="Half"), ev.BattleCancelled("operator", "Maintenance."))
     expect(page.get_by_text("This battle was stopped by the operator: Maintenance.")).to_be_visible()
@@ -116,6 +156,35 @@ def test_a_lost_line_is_told_and_the_text_stays(page: Page, context: BrowserCont
     script.drop(ev.CloseCode.GOING_AWAY)
     expect(page.get_by_text("Reconnecting. Nothing is lost.")).to_be_visible()
     expect(page.locator(".side-a .prose")).to_have_text("Still here")
+
+
+def test_a_lost_line_hides_nothing(page: Page, script: Script) -> None:
+    script.tell(*STARTED, ev.SideDelta(side="a", text="Still here"))
+    page.route_web_socket("**/ws", lambda socket: socket.close(code=1013))
+    script.drop(ev.CloseCode.GOING_AWAY)
+    for width in (1280, 390, 320):
+        page.set_viewport_size({"width": width, "height": 640})
+        told = page.locator(".offline").bounding_box()
+        prompt = page.locator(".asked").bounding_box()
+        assert told
+        assert prompt
+        assert told["height"] > 10
+        assert prompt["y"] >= told["y"] + told["height"] - 0.5
+
+
+def test_the_caret_never_breaks_a_line(page: Page, script: Script) -> None:
+    script.tell(*STARTED, ev.SideDelta(side="a", text="Because the **same step** works again."))
+    words = page.locator(".side-a .prose p")
+    expect(words).to_have_text("Because the same step works again.")
+    grown = """(p) => Array.from({length: 200}, (_, i) => {
+      p.style.width = `${120 + i}px`;
+      const writing = p.offsetHeight;
+      p.parentElement.classList.remove("streaming");
+      const written = p.offsetHeight;
+      p.parentElement.classList.add("streaming");
+      return writing === written ? null : 120 + i;
+    }).filter(Boolean)"""
+    assert words.evaluate(grown) == []
 
 
 def test_following_the_end_lets_go_when_the_reader_scrolls_up(page: Page, script: Script) -> None:

@@ -222,3 +222,12 @@ def test_nothing_is_cut_off_on_a_small_screen(page: Page, script: Script, width:
         page.get_by_role("button", name=name).scroll_into_view_if_needed()
         expect(page.get_by_role("button", name=name)).to_be_in_viewport(ratio=0.99)
     assert page.evaluate("() => document.querySelector('#arena').scrollWidth <= innerWidth")
+
+
+def test_on_a_small_phone_the_foot_is_in_sight_while_the_next_turn_is_answered(page: Page, script: Script) -> None:
+    page.set_viewport_size({"width": 320, "height": 640})
+    script.tell(*STARTED, *WRITTEN, ev.BattleVotable(), ev.TurnStarted(2, "And why does it never end?"), *STARTED)
+    script.tell(ev.SideDelta("a", "Because.\n\n" * 30 + "The end so far"))
+    for name in ("Stop", "Tie", "Ask both"):
+        expect(page.get_by_role("button", name=name)).to_be_in_viewport(ratio=1)
+    expect(page.get_by_text("The end so far")).to_be_in_viewport(ratio=1)

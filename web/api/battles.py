@@ -37,6 +37,7 @@ from web.errors import (
 from web.limits.open_battles import within_limit
 from web.live.socket import PATH
 from web.metrics import metrics
+from web.models import Battle
 from web.openapi import access, leads_to, may_be_challenged, problems
 from web.security import current_owner, ensure_owner
 from worker.contract import logs
@@ -102,13 +103,19 @@ def _entry(entry: history.Entry) -> dict[str, Any]:
 def show(battle_id: str) -> dict[str, Any]:
     """A battle of yours as it is now, text so far included."""
     context, owner = arena(), current_owner()
-    context.db.read(lambda s: views.owned(s, battle_id, owner))
+    known = context.db.read(lambda s: _known(views.owned(s, battle_id, owner)))
     now = views.current(context.db, context.redis, context.catalog, battle_id)
     view: dict[str, Any] = msgspec.to_builtins(now.view)
     for waiting in ("queued", "loading"):
         if view[waiting] is not None:
             view[waiting].pop("type", None)
-    return {"id": battle_id, "created_at": now.created_at, **view}
+    return {"id": battle_id, **known, **view}
+
+
+def _known(battle: Battle) -> dict[str, Any]:
+    """What the database alone can tell."""
+    voted = battle.voted_at.isoformat() if battle.voted_at else None
+    return {"created_at": battle.created_at.isoformat(), "voted_at": voted, "ranked": battle.ranked}
 
 
 @bp.delete("/<battle_id>")

@@ -43,7 +43,6 @@ class Current:
     view: BattleView
     epoch: str
     seq: int
-    created_at: str
 
 
 def owned(session: Session, battle_id: str, owner: str | None) -> Battle:
@@ -59,25 +58,25 @@ def current(db: Any, redis: Any, catalog: Catalog, battle_id: str) -> Current:
 
     Of a battle that is under way and whose log is whole and has its newest turn, the log alone tells everything.
     """
-    state, place, created_at = db.read(lambda s: _head(s, battle_id))
+    state, place = db.read(lambda s: _head(s, battle_id))
     epoch, frames = channel.read_log(redis, battle_id)
     if state not in _FINAL and _whole(frames):
         live = fold_all(frame.event for frame in frames)
         if _progress(live)[:2] >= place:
-            return Current(live, epoch or "", frames[-1].seq, created_at)
+            return Current(live, epoch or "", frames[-1].seq)
     stored = db.read(lambda s: _stored(s, catalog, battle_id))
     epoch, frames = channel.read_log(redis, battle_id)
     view = _merged(stored, frames)
-    return Current(view, epoch or "", frames[-1].seq if frames else 0, created_at)
+    return Current(view, epoch or "", frames[-1].seq if frames else 0)
 
 
-def _head(session: Session, battle_id: str) -> tuple[str, tuple[int, int], str]:
-    """Its state, its newest turn with the retries of that, and when it began."""
+def _head(session: Session, battle_id: str) -> tuple[str, tuple[int, int]]:
+    """Its state, and its newest turn with the retries of that."""
     battle = session.get(Battle, battle_id)
     newest = session.get(Turn, (battle_id, battle.turns)) if battle is not None else None
     if battle is None or newest is None or battle.deleted_at is not None:
         raise UnknownBattle()
-    return battle.state, (newest.turn, newest.retries), battle.created_at.isoformat()
+    return battle.state, (newest.turn, newest.retries)
 
 
 def _stored(session: Session, catalog: Catalog, battle_id: str) -> BattleView:

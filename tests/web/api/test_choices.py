@@ -94,7 +94,10 @@ def test_a_named_pair_meets_on_sides_by_chance_and_its_vote_never_counts(
     assert {stored.model_a, stored.model_b} == set(MODELS[1:3])
     assert (stored.ranked, stored.probability, stored.policy_version) == (False, 1.0, "named")
     finish(battle)
+    assert client.get(f"/api/battles/{battle}").get_json()["voted_at"] is None
     assert client.post(f"/api/battles/{battle}/vote", json={"winner": "a"}).status_code == 201
+    shown = client.get(f"/api/battles/{battle}").get_json()
+    assert (shown["ranked"], shown["voted_at"]) == (False, the_vote(arena).created_at.isoformat())
     assert (the_vote(arena).counted, the_vote(arena).reasons) == (False, ["named_pair"])
     assert records.refresh_ratings() is False
     assert client.get("/api/battles").get_json()["battles"][0]["ranked"] is False

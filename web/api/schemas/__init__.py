@@ -86,6 +86,8 @@ class RevealedOut(BaseModel):
 class BattleOut(BaseModel):
     id: str
     created_at: str
+    voted_at: str | None = Field(description="A board that was updated later has taken the vote up, if it counts.")
+    ranked: bool = Field(description="False where the asker named the pair: its vote never counts.")
     state: State = Field(description="Of the newest turn.")
     turns: list[TurnOut]
     queued: dict[str, Any] | None

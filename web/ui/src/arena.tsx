@@ -5,6 +5,7 @@ import { Store } from "./live/store";
 import { readLimits } from "./live/limits";
 import type { Limits } from "./live/limits";
 import { Composer } from "./ui/composer";
+import { fetchRenderer } from "./ui/pen";
 import { strings } from "./strings";
 
 const BATTLE_PATH = /^\/battles\/([A-Za-z0-9_-]{8,40})$/;
@@ -15,6 +16,7 @@ type BattleModule = typeof import("./ui/battle");
 const battleModule = signal<BattleModule | "loading" | "failed">("loading");
 
 async function loadBattle(): Promise<void> {
+  fetchRenderer();
   battleModule.value = await import("./ui/battle").catch(() => "failed" as const);
 }
 

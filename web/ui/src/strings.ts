@@ -29,7 +29,7 @@ export const strings = {
     _("%(used)s of %(limit)s characters", { used: number(used), limit: number(limit) }),
 
   askLabel: _("Ask both something more"),
-  askHint: _("Go on with the same two…"),
+  askHint: _("Ask something more…"),
   ask: _("Ask both"),
   asking: _("Asking…"),
   askLater: _("You can go on once both have finished."),
@@ -66,6 +66,9 @@ export const strings = {
     cancelled: _("Stopped"),
     failed: _("Failed"),
   } satisfies Record<FinishReason, string>,
+
+  stoppedHere: _("Stopped here."),
+  stoppedEarly: _("Stopped before the first word."),
 
   connecting: _("Your battle has begun. Connecting to watch it"),
   begun: _("Finding two models for you"),

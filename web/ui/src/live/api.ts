@@ -139,10 +139,14 @@ export async function battleAge(id: string): Promise<number | null> {
   return Number.isFinite(age) ? Math.max(0, age) : null;
 }
 
-/** Current ratings of all that are on the board, by model id. */
-export async function readRatings(): Promise<Map<string, number>> {
-  const board = await call<{ models: { model: string; rating: number }[] }>("/api/leaderboard");
-  return new Map(board.models.map((row) => [row.model, row.rating]));
+/** What the socket does not tell of a battle. */
+export function readBattle(id: string): Promise<{ voted_at: string | null; ranked: boolean }> {
+  return call(`/api/battles/${id}`);
+}
+
+/** The board of all votes as it stands; `updated_at` is null before the first one. */
+export function readBoard(): Promise<{ updated_at: string | null; models: { model: string; rating: number }[] }> {
+  return call("/api/leaderboard");
 }
 
 function newKey(): string {

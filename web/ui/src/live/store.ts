@@ -13,6 +13,7 @@ import type { Cursor } from "./cursor";
 import { Draft } from "./draft";
 import { EMPTY_VIEW, fold } from "./fold";
 import { Link } from "./socket";
+import { Uptake } from "./uptake";
 import type { LinkState } from "./socket";
 import { strings } from "../strings";
 import { refusal } from "../words";
@@ -40,6 +41,7 @@ export class Store {
   readonly generation = signal(0);
   /** The vote came while this page was looking, from here or elsewhere: its effect on the board is still to be seen. */
   readonly fresh = signal(false);
+  readonly uptake = new Uptake();
 
   /** The prompt of a battle begun here, shown until the first message tells it. */
   private readonly sent = signal("");
@@ -175,6 +177,7 @@ export class Store {
     if (old) this.line.send({ type: "unsubscribe", battle: old });
     this.battle.value = this.cursor.value = this.problem.value = this.gone.value = null;
     this.stopping.value = this.fresh.value = false;
+    this.uptake.forget();
     this.sent.value = this.reply.value = "";
     this.generation.value += 1;
   }
@@ -209,7 +212,10 @@ export class Store {
 
   private hold(cursor: Cursor | null): void {
     const before = this.cursor.value;
-    if (before && !before.view.models && cursor?.view.models) this.fresh.value = true;
+    if (before && !before.view.models && cursor?.view.models) {
+      this.fresh.value = true;
+      this.uptake.watch(cursor.battle);
+    }
     this.cursor.value = cursor;
     if (!cursor) return;
     if (!cursor.view.votable) this.ballot.undo();

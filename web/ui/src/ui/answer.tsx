@@ -3,11 +3,13 @@ import { useComputed, useSignal } from "@preact/signals";
 import { useRef } from "preact/hooks";
 import { copyText } from "./copy";
 import { Facts } from "./facts";
+import { standing } from "./phase";
 import { useTail } from "./tail";
 import { Turn } from "./turn";
 import { strings, SIDE_NAME } from "../strings";
 import type { Limits } from "../live/limits";
 import type { Store } from "../live/store";
+import type { Standing } from "./phase";
 import type { Side, SideView } from "../protocol.gen";
 
 interface Pane {
@@ -20,10 +22,10 @@ interface Pane {
 
 export function Answer({ store, side, limits, hidden }: Pane) {
   const view = useComputed<SideView | null>(() => store.view.value.turns.at(-1)?.[side] ?? null);
-  const status = useComputed(() => view.value?.status ?? "waiting");
+  const status = useComputed(() => standing(store.view.value, store.view.value.turns.length - 1, side));
   const facts = useComputed(() => store.view.value.models?.[side] ?? null);
   const winner = useComputed(() => store.view.value.winner);
-  const label = useComputed(() => describe(store.view.value.state, view.value));
+  const label = useComputed(() => describe(status.value, view.value));
   const hasText = useComputed(() => (view.value?.text.length ?? 0) > 0);
   const turns = useComputed(() => Math.max(1, store.view.value.turns.length));
   const scroller = useRef<HTMLDivElement>(null);
@@ -48,7 +50,7 @@ export function Answer({ store, side, limits, hidden }: Pane) {
           <CopyButton label={strings.copyAnswer(side)} text={() => view.value?.text ?? ""} />
         )}
       </header>
-      {facts.value && <Facts facts={facts.value} fresh={store.fresh.value} />}
+      {facts.value && <Facts facts={facts.value} now={store.uptake.ratings.value?.get(facts.value.id) ?? null} />}
       <div class="scroll" ref={scroller} tabIndex={0} role="region" aria-label={strings.answerOf(side)}>
         {Array.from({ length: turns.value }, (_, index) => (
           <Turn key={index} store={store} side={side} index={index} tail={tail} limits={limits} />
@@ -74,10 +76,10 @@ function CopyButton({ label, text }: { label: string; text: () => string }) {
   );
 }
 
-function describe(state: string, side: SideView | null): string {
+function describe(status: Standing, side: SideView | null): string {
+  if (status === "stopped") return strings.finished.cancelled;
+  if (status === "failed") return strings.finished.failed;
   if (side?.finish_reason) return strings.finished[side.finish_reason];
-  if (state === "cancelled") return strings.finished.cancelled;
-  if (state === "failed") return strings.finished.failed;
-  if (side?.status === "streaming") return side.text ? strings.writing : strings.thinking;
+  if (status === "streaming") return side?.text ? strings.writing : strings.thinking;
   return strings.waiting;
 }

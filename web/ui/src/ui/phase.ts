@@ -4,8 +4,9 @@ import { strings } from "../strings";
 import { refusal } from "../words";
 import type { Store } from "../live/store";
 import type { Limits } from "../live/limits";
-import type { BattleView } from "../protocol.gen";
+import type { BattleView, Side, SideView } from "../protocol.gen";
 
+export type Standing = SideView["status"] | "stopped";
 export type Phase = "running" | "ended" | "votable" | "voted" | "void";
 
 export function phaseOf(view: BattleView): Phase {
@@ -41,6 +42,15 @@ export function whyNot(view: BattleView): string | null {
   if (turn?.a.finish_reason === "cancelled" || turn?.b.finish_reason === "cancelled") return strings.noVote.cancelled;
   const both = turn?.a.status === "done" && turn.b.status === "done";
   return both && !(turn.a.text.trim() && turn.b.text.trim()) ? strings.noVote.empty : null;
+}
+
+/** How far a side is. One that nobody will go on with is `stopped` or `failed`, however far the log tells it came. */
+export function standing(view: BattleView, index: number, side: Side): Standing {
+  const told = view.turns[index]?.[side];
+  if (told?.finish_reason === "cancelled") return "stopped";
+  if (told?.status === "done" || told?.status === "failed") return told.status;
+  if (index < view.turns.length - 1 || view.state === "cancelled") return "stopped";
+  return view.state === "failed" ? "failed" : told?.status ?? "waiting";
 }
 
 /** Whether both sides may answer the newest turn once more: it is not whole, and trying again could change that. */

@@ -1,11 +1,12 @@
 /** One side's answer to one prompt. The text itself is drawn outside Preact, by the stream that all pages share. */
 import { useComputed, useSignalEffect } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
-import { enhance } from "../md/later";
-import { MarkdownStream } from "../md/stream";
 import { over } from "../live/store";
 import { copyOnClick } from "./copy";
 import { schedule } from "./frames";
+import { newPen, renderer } from "./pen";
+import type { Pen } from "./pen";
+import { standing } from "./phase";
 import { strings } from "../strings";
 import { refusal } from "../words";
 import type { Limits } from "../live/limits";
@@ -24,7 +25,7 @@ export function Turn({ limits, ...place }: Place & { limits: Limits }) {
   const { store, side, index } = place;
   const turn = useComputed<TurnView | null>(() => store.view.value.turns[index] ?? null);
   const view = useComputed<SideView | null>(() => turn.value?.[side] ?? null);
-  const status = useComputed(() => view.value?.status ?? "waiting");
+  const status = useComputed(() => standing(store.view.value, index, side));
   const silent = useComputed(() => status.value === "streaming" && !view.value?.text);
   const error = useComputed(() => view.value?.error ?? null);
   const several = useComputed(() => store.view.value.turns.length > 1);
@@ -36,6 +37,9 @@ export function Turn({ limits, ...place }: Place & { limits: Limits }) {
       {several.value && <h3 class="said"><span class="visually-hidden">{strings.you}: </span>{turn.value?.prompt}</h3>}
       <div class={`prose ${status.value}`} ref={body} />
       {silent.value && <p class="hint pulse">{strings.thinking}</p>}
+      {status.value === "stopped" && (
+        <p class="hint ended">{view.value?.text ? strings.stoppedHere : strings.stoppedEarly}</p>
+      )}
       {error.value && (
         <div class="failure" role="alert">
           <p><strong>{strings.sideFailed}</strong> {refusal(error.value.code, error.value.message)}</p>
@@ -60,11 +64,26 @@ function triesAlone(store: Store, side: Side, index: number, limits: Limits): bo
   return over(view) && stands && turn[side].error?.retryable === true;
 }
 
-/** Feed the text to its stream, one frame at a time, and tell the pane that it has grown. */
+/** What of an answer is on the page, and by whom. */
+interface Drawn {
+  readonly pen: Pen;
+  readonly drawer: typeof renderer.value;
+  length: number;
+  generation: number;
+  final: boolean;
+}
+
+/** Whether `text` is what was drawn, and maybe more. */
+function continues(drawn: Drawn, text: string, generation: number): boolean {
+  if (text.length < drawn.length || (drawn.final && text.length > drawn.length)) return false;
+  return drawn.generation === generation || text.startsWith(drawn.pen.text);
+}
+
+/** Feed the text to its pen, one frame at a time, and tell the pane that it has grown. */
 function useDrawing({ store, side, index, tail }: Place, view: { readonly value: SideView | null }, body: {
   current: HTMLDivElement | null;
 }): void {
-  const drawn = useRef<{ stream: MarkdownStream; length: number; generation: number; final: boolean } | null>(null);
+  const drawn = useRef<Drawn | null>(null);
   useEffect(() => {
     const prose = body.current;
     prose?.addEventListener("click", copyOnClick);
@@ -74,36 +93,37 @@ function useDrawing({ store, side, index, tail }: Place, view: { readonly value:
 
   const draw = () => {
     if (!body.current) return;
-    const now = view.value;
-    const text = now?.text ?? "";
-    let state = drawn.current;
+    const text = view.value?.text ?? "";
+    const drawer = renderer.value;
     const generation = store.generation.value;
-    if (!state || text.length < state.length || (state.final && text.length > state.length)
-        || (state.generation !== generation && !text.startsWith(state.stream.text))) {
-      state?.stream.reset();
-      state = { stream: new MarkdownStream(body.current, enhance), length: 0, generation, final: false };
+    let state = drawn.current;
+    const redrawn = state !== null && state.drawer !== drawer;
+    if (!state || redrawn || !continues(state, text, generation)) {
+      state?.pen.reset();
+      state = { pen: newPen(body.current, drawer), drawer, length: 0, generation, final: false };
       drawn.current = state;
-      if (index === store.view.value.turns.length - 1) tail.hold();
+      // The same words in another dress: whoever scrolled up stays there.
+      if (!redrawn && index === store.view.value.turns.length - 1) tail.hold();
     }
     state.generation = generation;
-    if (text.length > state.length) state.stream.push(text.slice(state.length));
+    if (text.length > state.length) state.pen.push(text.slice(state.length));
     state.length = text.length;
-    const { turns, state: stands } = store.view.value;
-    const ended = now?.status === "done" || now?.status === "failed" || stands === "cancelled" || stands === "failed";
-    if (ended || index < turns.length - 1) {
-      if (!state.final) state.stream.finish();
+    const stands = standing(store.view.value, index, side);
+    if (stands !== "waiting" && stands !== "streaming") {
+      if (!state.final) state.pen.finish();
       state.final = true;
     } else {
-      state.stream.render();
+      state.pen.render();
     }
-    body.current.toggleAttribute("data-whole", state.final);
-    tail.grown(now?.status === "streaming");
+    body.current.toggleAttribute("data-whole", state.final && drawer !== null);
+    tail.grown(stands === "streaming");
   };
 
   useSignalEffect(() => {
     void view.value;
     void store.generation.value;
     void store.view.value.state;
+    void renderer.value;
     schedule(`draw-${side}-${index}`, draw);
   });
 }

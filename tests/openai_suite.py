@@ -18,18 +18,16 @@ import redis
 from openai import AsyncOpenAI, OpenAI
 from openai.types.chat import ChatCompletionChunk
 
-from tests.processes import ROOT, Stack, wait_for
+from tests.processes import ROOT, Stack, flask_keys, wait_for
 from worker.contract import residency
 
 ADMIN_KEY = "for tests only: every scope"
 
 
-def new_key(stack: Stack, scope: str, *options: str) -> str:
-    """As an operator makes one."""
-    command = [sys.executable, "-m", "flask", "--app", "web", "keys", "create", "tests", "--scope", scope, *options]
-    env = {**os.environ, **stack.env}
-    made = subprocess.run(command, env=env, cwd=ROOT, check=True, capture_output=True, text=True)
-    return made.stdout.split()[0]
+def new_key(stack: Stack, scope: str, *options: str) -> dict[str, str]:
+    """``key``: what opens; ``id``: what operators call it."""
+    made: dict[str, str] = flask_keys(stack.env, "create", "tests", "--scope", scope, *options)
+    return made
 
 
 @contextmanager

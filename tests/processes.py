@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import redis
 
@@ -42,6 +44,14 @@ def wait_accepting(client: redis.Redis, process: Process, timeout: float = 60) -
 
     found: residency.Residency = wait_for("the worker to accept battles", accepting, timeout, process)
     return found
+
+
+def flask_keys(env: Mapping[str, str], *words: str) -> Any:
+    """``flask keys``, as an operator of the arena with this environment uses it; what it says."""
+    command = [sys.executable, "-m", "flask", "--app", "web", "keys", *words, "--json"]
+    around = {**os.environ, **env}
+    ran = subprocess.run(command, env=around, cwd=ROOT, check=True, capture_output=True, text=True)
+    return json.loads(ran.stdout)
 
 
 @contextlib.contextmanager

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +11,12 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser.axe import violations
-from tests.processes import ROOT, Stack
-
-
-def keys(stack: Stack, *words: str) -> Any:
-    command = [sys.executable, "-m", "flask", "--app", "web", "keys", *words, "--json"]
-    env = {**os.environ, **stack.env}
-    return json.loads(subprocess.run(command, env=env, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
+from tests.processes import Stack, flask_keys
 
 
 @pytest.fixture
 def key(echo_arena: Stack) -> Any:
-    return keys(echo_arena, "create", "the night shift", "--scope", "admin")
+    return flask_keys(echo_arena.env, "create", "the night shift", "--scope", "admin")
 
 
 def sign_in(page: Page, echo_arena: Stack, key: Any) -> None:
@@ -129,7 +120,7 @@ def test_revoking_the_key_ends_the_session_of_a_page_that_is_open(
     page: Page, complaints: list[str], echo_arena: Stack, key: Any
 ) -> None:
     sign_in(page, echo_arena, key)
-    keys(echo_arena, "revoke", key["id"])
+    flask_keys(echo_arena.env, "revoke", key["id"])
     expect(page.get_by_role("button", name="Sign in")).to_be_visible()
     assert "echo-sage" not in page.content()
     assert all("401" in c for c in complaints), complaints

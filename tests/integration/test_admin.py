@@ -5,10 +5,8 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +19,7 @@ import redis
 from ops.client import Client, Refused
 from ops.setup import store
 from tests.integration.conftest import entry
-from tests.processes import ROOT, Stack, celery_worker, running, wait_for
+from tests.processes import Stack, celery_worker, flask_keys, running, wait_for
 from tests.redis_server import redis_binary
 
 NODE = "worker@test"
@@ -93,13 +91,6 @@ class Operator:
         return self.get("/engines")["workers"][NODE]["engines"][model]
 
 
-def keys(stack: Stack, *words: str) -> Any:
-    command = [sys.executable, "-m", "flask", "--app", "web", "keys", *words, "--json"]
-    env = {**os.environ, **stack.env}
-    ran = subprocess.run(command, env=env, cwd=ROOT, check=True, capture_output=True, text=True)
-    return json.loads(ran.stdout)
-
-
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder = Path(tmp_path_factory.mktemp("operated"))
@@ -129,7 +120,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture
 def operator(stack: Stack) -> Operator:
-    made = keys(stack, "create", "an operator", "--scope", "admin")
+    made = flask_keys(stack.env, "create", "an operator", "--scope", "admin")
     return Operator(stack, made["key"], made["id"])
 
 
@@ -197,7 +188,7 @@ def test_the_stream_shows_the_work_and_ends_with_the_key(operator: Operator) -> 
         assert CANARY not in json.dumps(seen)
         operator.post("/models/cat/time_out", {"seconds": 1, "reason": "a look at it"})
         assert any(e["type"] == "changed" and e["what"] == "models" for e, _ in zip(told, range(120), strict=False))
-        keys(operator.stack, "revoke", operator.id)
+        flask_keys(operator.stack.env, "revoke", operator.id)
         list(told)  # ends by itself
     assert operator.ask("GET", "/engines")[0] == 401
 

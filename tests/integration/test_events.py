@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import signal
 import socket as sockets
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +16,7 @@ import redis
 import websocket
 
 from ops.client import Client
-from tests.processes import ROOT, wait_for
+from tests.processes import flask_keys, wait_for
 from tests.sockets import Web, close_code, receive, subscribe, told, web_process
 from tests.web import helpers
 from worker.contract import channel
@@ -236,15 +233,8 @@ def test_a_deploy_says_when_to_come_back(redis_url: str, redis_client: redis.Red
         assert "Traceback" not in web.process.text()
 
 
-def flask_keys(web: Web, *words: str) -> Any:
-    """As an operator does it."""
-    command = [sys.executable, "-m", "flask", "--app", "web", "keys", *words, "--json"]
-    env = {**os.environ, **web.process.env}
-    return json.loads(subprocess.run(command, env=env, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
-
-
 def test_what_was_opened_with_a_key_ends_with_it(web: Web, client: Client) -> None:
-    key = flask_keys(web, "create", "a program", "--scope", "battle")
+    key = flask_keys(web.process.env, "create", "a program", "--scope", "battle")
     bearer = {"Authorization": f"Bearer {key['key']}"}
 
     def post(path: str, body: Any = None) -> Any:
@@ -268,7 +258,7 @@ def test_what_was_opened_with_a_key_ends_with_it(web: Web, client: Client) -> No
         for socket in (own, lent):
             subscribe(socket, battle)
             receive(socket, "snapshot")
-        flask_keys(web, "revoke", key["id"])
+        flask_keys(web.process.env, "revoke", key["id"])
         assert stream.next() is None
         for socket in (own, lent):
             assert receive(socket, "error")["code"] == "session"

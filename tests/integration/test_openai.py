@@ -20,7 +20,7 @@ import redis
 from tests import openai_suite as suite
 from tests.integration.conftest import entry
 from tests.openai_suite import ADMIN_KEY, client, user
-from tests.processes import ROOT, Stack, arena, celery_worker, free_port, running, wait_accepting, wait_for
+from tests.processes import ROOT, Stack, arena, celery_worker, flask_keys, free_port, running, wait_accepting, wait_for
 from tests.redis_server import private_redis
 from worker.contract import chats
 
@@ -116,13 +116,13 @@ def test_each_error_is_the_clients_own_class(stack: Stack) -> None:
         return caught.value
 
     refused(openai.AuthenticationError, "bad_key", key="sk-wrong")
-    refused(openai.PermissionDeniedError, "scope_missing", key=suite.new_key(stack, "battle"))
+    refused(openai.PermissionDeniedError, "scope_missing", key=suite.new_key(stack, "battle")["key"])
     refused(openai.NotFoundError, "model_not_found", model="gpt-4")
     assert refused(openai.BadRequestError, "unsupported_parameter", logprobs=True).param == "logprobs"
     refused(openai.BadRequestError, "context_length_exceeded", model="narrow", messages=user("word " * 99))
     refused(openai.UnprocessableEntityError, "invalid_body", temperature=9)
     assert refused(openai.InternalServerError, "answer_lost", model="mute").status_code == 503
-    once = suite.new_key(stack, "chat", "--limit", "prompts_per_minute=1")
+    once = suite.new_key(stack, "chat", "--limit", "prompts_per_minute=1")["key"]
     with client(stack, once) as api:
         api.chat.completions.create(model=NOTES[0], messages=user("why?"))
     limited = refused(openai.RateLimitError, "rate_limited", key=once)
@@ -169,6 +169,50 @@ def test_the_cache_answers_a_second_time(stack: Stack) -> None:
         replies = [ask(model=NOTES[1], messages=user("cached?"), temperature=0) for _ in range(2)]
     assert [r.headers["x-arena-cache"] for r in replies] == ["miss", "hit"]
     assert replies[0].parse().choices == replies[1].parse().choices
+
+
+# ── keys ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def in_thread(work: Callable[[], Any]) -> Callable[[], Any]:
+    """Begin ``work``; the function returned waits for what it returned, or raises what it raised."""
+    found: list[Any] = []
+
+    def run() -> None:
+        try:
+            found.append(work())
+        except Exception as error:  # noqa: BLE001 (told to the test)
+            found.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+
+    def result() -> Any:
+        thread.join(90)
+        assert found, "it has not ended"
+        return found[0]
+
+    return result
+
+
+def test_answers_under_way_end_with_the_key_they_were_asked_with(stack: Stack, store: redis.Redis) -> None:
+    key = suite.new_key(stack, "chat")
+    slow: Any = {"model": "snail", "messages": user("A story?")}
+    with client(stack, key["key"]) as api, client(stack) as others:
+        stream = iter(api.chat.completions.create(**slow, stream=True))
+        staying = iter(others.chat.completions.create(**slow, stream=True))
+        next(stream)
+        next(staying)
+        whole = in_thread(lambda: api.chat.completions.create(**slow))
+        suite.wait_busy(store, stack, 3)
+        flask_keys(stack.env, "revoke", key["id"])
+        with pytest.raises(openai.APIError, match="opens nothing") as cut:
+            list(stream)
+        assert cut.value.code == "bad_key"
+        assert isinstance(whole(), openai.AuthenticationError)
+        suite.wait_busy(store, stack, 1)
+        assert next(staying).choices, "another key's is nobody else's matter"
+    suite.wait_free(store, stack)
 
 
 # ── operators ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -244,27 +288,6 @@ def frail(tmp_path: Path) -> Iterator[Stack]:
         env = {"ARENA_REDIS_URL": url, "ARENA_CATALOG": str(tmp_path / "echo.toml"), "ARENA_ADMIN_KEY": ADMIN_KEY}
         with arena(env, tmp_path) as made:
             yield made
-
-
-def in_thread(work: Callable[[], Any]) -> Callable[[], Any]:
-    """Begin ``work``; the function returned waits for what it returned, or raises what it raised."""
-    found: list[Any] = []
-
-    def run() -> None:
-        try:
-            found.append(work())
-        except Exception as error:  # noqa: BLE001 (told to the test)
-            found.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-
-    def result() -> Any:
-        thread.join(90)
-        assert found, "it has not ended"
-        return found[0]
-
-    return result
 
 
 def test_a_killed_worker_is_noticed_only_by_streams_that_had_begun(frail: Stack, tmp_path: Path) -> None:

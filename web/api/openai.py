@@ -10,14 +10,16 @@ from apiflask import APIBlueprint
 from flask import Response, g, request
 
 from web import openai
+from web.access import current_key_id
 from web.api.schemas.openai import ChatIn, ChatOut, ServedModel, ServedModels
 from web.arena.lining import session_word
 from web.bounds import accepts
 from web.context import Arena, arena
 from web.errors import Busy, EmptyPrompt, ModerationUnavailable, NoWorker, PromptRefused, PromptTooLong
 from web.idempotency import holds_texts, takes
-from web.openai import asking, caller, door, refusals
+from web.openai import asking, door, refusals
 from web.openai.answers import Answers
+from web.openai.caller import Caller
 from web.openai.wire import Form, model_object
 from web.openapi import access, problems, speaks_openai
 from web.openapi.general import header_refs
@@ -85,8 +87,8 @@ def _body_bytes(settings: WebSettings) -> int:
 def complete(body: ChatIn) -> Response:
     """Have one model answer, all at once or, with `stream`, as the text is produced.
 
-    Hanging up ends the generation. Answers are not kept; where the operator allows it, one that was given at
-    temperature 0 is given again to whoever asks exactly the same, and `X-Arena-Cache` says `hit`.
+    Hanging up ends the generation, and so does revoking the key. Answers are not kept; where the operator allows it,
+    one that was given at temperature 0 is given again to whoever asks exactly the same, and `X-Arena-Cache` says `hit`.
     """
     context = arena()
     side = asking.side_of(context, body)
@@ -100,7 +102,8 @@ def complete(body: ChatIn) -> Response:
     )
     counted = body.stream_options is not None and bool(body.stream_options.include_usage)
     form = Form(job.id, int(now), side.model, usage=counted)
-    return Answers(context, openai.current_calls(), job, form, caller.socket_of(request.environ)).reply()
+    caller = Caller(request.environ, current_key_id())
+    return Answers(context, openai.current_calls(), job, form, caller).reply()
 
 
 def _added(context: Arena) -> int:

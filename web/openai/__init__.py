@@ -32,7 +32,7 @@ def begin(app: Flask) -> None:
     """Give the app its line to the chats' logs, once the live side is there. Connects to nothing yet."""
     from web.openai.calls import Calls
 
-    app.extensions[_EXTENSION] = Calls(app.extensions["arena"], app.extensions["arena_live"].reactor)
+    app.extensions[_EXTENSION] = Calls(app.extensions["arena"], app.extensions["arena_live"])
 
 
 def current_calls() -> Calls:

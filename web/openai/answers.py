@@ -16,10 +16,10 @@ from redis.exceptions import RedisError
 
 from web.arena.admission import admit_alone
 from web.context import Arena
-from web.errors import ArenaError, StorageUnavailable
+from web.errors import ArenaError, BadKey, StorageUnavailable
 from web.metrics import metrics
 from web.openai import cache, wire
-from web.openai.caller import hung_up
+from web.openai.caller import Caller
 from web.openai.calls import Call, CallerGone, Calls
 from web.openai.refusals import error_of
 from worker.contract import residency
@@ -35,14 +35,14 @@ GONE = 499
 
 
 class Answers:
-    """Gives the answer to one job. ``sock``: the caller's connection, where the server tells."""
+    """Gives the answer to one job."""
 
-    def __init__(self, arena: Arena, calls: Calls, job: ChatJob, form: wire.Form, sock: object) -> None:
+    def __init__(self, arena: Arena, calls: Calls, job: ChatJob, form: wire.Form, caller: Caller) -> None:
         self._arena = arena
         self._calls = calls
         self._job = job
         self._form = form
-        self._sock = sock
+        self._caller = caller
         self._name = cache.name_of(arena, job.side)
         self._text: list[str] = []
 
@@ -72,7 +72,7 @@ class Answers:
     def _made(self) -> Response:
         reports = residency.read(self._arena.redis)
         admit_alone(reports, self._job.side.model)
-        call = self._calls.open(self._job, hung_up(self._sock), self._sock, reports)
+        call = self._calls.open(self._job, self._caller, reports)
         try:
             if not self._job.stream:
                 return self._complete(call)
@@ -130,6 +130,8 @@ class Answers:
                     yield wire.STILL_HERE
         except CallerGone:
             return
+        except BadKey as error:
+            yield wire.broken(error)
         except RedisError as error:
             log.error("chat %s: its log cannot be read: %s", self._job.id, type(error).__name__)
             yield wire.broken(StorageUnavailable())

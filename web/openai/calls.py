@@ -2,24 +2,25 @@
 
 A chat is in no database, so whoever waits for it looks after it: a job that is in no worker's hands and not in the line
 either is sent again while its caller has seen nothing of the answer, and is over otherwise. A caller who hangs up is
-noticed while nothing is written, too, and the worker is told to stop.
+noticed while nothing is written, too, and so is that the key it was asked with has been revoked: then the worker is
+told to stop.
 """
 
 from __future__ import annotations
 
 import logging
-import socket
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from redis.exceptions import RedisError
 
 from web.context import Arena
+from web.errors import BadKey
+from web.live.house import House
 from web.live.hub import Announced, Hub
-from web.live.reactor import Reactor
+from web.openai.caller import Caller
 from web.records import broker
 from worker.contract import channel, chats, holding, residency
 from worker.contract.chats import ENDINGS, ChatDelta, ChatEvent, ChatFailed
@@ -52,27 +53,31 @@ class CallerGone(Exception):  # noqa: N818 - named for what happened
 class Calls:
     """One Redis subscriber for all chats of this process. Nothing runs before the first. Thread-safe."""
 
-    def __init__(self, arena: Arena, reactor: Reactor) -> None:
+    def __init__(self, arena: Arena, house: House) -> None:
+        """``house``: whose reactor gives the chats their seconds, and who hears of revoked keys."""
         self._arena = arena
-        self._reactor = reactor
+        self._reactor = house.reactor
+        self._revoked = house.revoked
         self._lock = threading.Lock()
         self._looking = threading.Lock()
         self._open: set[Call] = set()
         self._seen: set[str] = set()
         self._seen_at = float("-inf")
         self.hub = Hub(arena.settings.redis_url, chats.channel_key)
-        reactor.every_second(self._tick)
+        self._reactor.every_second(self._tick)
 
-    def open(self, job: ChatJob, gone: Callable[[], bool], sock: Any = None, reports: Sequence[Residency] = ()) -> Call:
-        """Put ``job`` in line where the ``reports`` say it starts soonest, and listen. Raises RedisError, QueueError.
+    def open(self, job: ChatJob, caller: Caller, reports: Sequence[Residency]) -> Call:
+        """Put ``job`` in line where the ``reports`` say it starts soonest, and listen.
 
-        ``gone``: whether its caller has hung up.
+        Raises RedisError, QueueError.
         """
         self._reactor.start()
-        call = Call(self._arena, self, job, gone, sock)
+        call = Call(self._arena, self, job, caller)
         with self._lock:
             self._open.add(call)
         try:
+            if caller.key is not None:
+                self._revoked.hold(caller.key, call)
             self.hub.follow(job.id, call)
             self.send(job, reports)
         except BaseException:
@@ -87,6 +92,8 @@ class Calls:
     def leave(self, call: Call) -> None:
         """It needs nothing any more."""
         self.hub.leave(call.job.id, call)
+        if call.caller.key is not None:
+            self._revoked.let_go(call.caller.key, call)
         with self._lock:
             self._open.discard(call)
 
@@ -115,22 +122,20 @@ class Call:
         arena: Arena,
         calls: Calls,
         job: ChatJob,
-        gone: Callable[[], bool],
-        sock: Any = None,
+        caller: Caller,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.job = job
+        self.caller = caller
         self._arena = arena
         self._calls = calls
-        self._gone = gone
-        self._sock = sock
         self._clock = clock
         self._bell = threading.Event()
         self._heard: deque[Announced] = deque()
         self._behind = False
         self._epoch = ""
         self._seq = 0
-        self._text = False
+        self._text = self._shut_out = False
         self._ended = self._closed = False
         self._young_until = clock() + YOUNG_S
         self._missing: float | None = None
@@ -147,20 +152,28 @@ class Call:
         self._heard.append(told)
         self._bell.set()
 
+    def revoked(self) -> None:
+        """The key it was asked with opens nothing any more."""
+        self._shut_out = True
+        self._bell.set()
+
     # ── what the reader asks ─────────────────────────────────────────────────────────────────────────────────────
 
     def next(self, limit_s: float = float("inf")) -> list[ChatEvent]:
         """What came since the last time, at least one event; none after ``limit_s`` of silence.
 
-        The last is a ChatDone or ChatFailed. Raises CallerGone, and RedisError when the log cannot be read.
+        The last is a ChatDone or ChatFailed. Raises CallerGone, BadKey once the caller's was revoked, and RedisError
+        when the log cannot be read.
         """
         until = self._clock() + limit_s
         while True:
             self._bell.clear()
+            if self._shut_out:
+                raise BadKey
             if events := self._new() or self._given_up():
                 self._ended = isinstance(events[-1], ENDINGS)
                 return events
-            if self._gone():
+            if self.caller.gone():
                 raise CallerGone
             left = until - self._clock()
             if left <= 0:
@@ -183,11 +196,8 @@ class Call:
     def tick(self) -> None:
         """About once a second, from another thread: an end to a reader that takes nothing."""
         since = self.writing_since
-        if since is not None and self._clock() - since > BLOCKED_S and self._sock is not None:
-            try:
-                self._sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                return
+        if since is not None and self._clock() - since > BLOCKED_S:
+            self.caller.hang_up()
 
     # ── the log ──────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -12,13 +12,15 @@ from flask import Flask
 from flask.testing import FlaskClient
 from pydantic import SecretStr
 
+from tests.processes import wait_for
 from tests.web import chatting, helpers
 from tests.web.chatting import ANSWER
-from web.access import digest
+from web.access import ENVIRONMENT, digest
 from web.context import Arena
 from web.models import ApiKey, ModelState, now
 from web.settings import WebSettings
-from worker.contract import chats
+from worker.contract import chats, watch
+from worker.contract.channel import channel_key
 from worker.contract.chats import ChatDelta, ChatDone, ChatFailed
 from worker.contract.events import Failure
 from worker.contract.jobs import ChatJob, Message, Sampling
@@ -246,6 +248,37 @@ def test_a_failure_after_some_text_is_the_streams_last_event(caller: FlaskClient
         assert chunks(reply)[-1] == {
             "error": {"message": "It died.", "type": "server_error", "param": None, "code": "answer_lost"}
         }
+
+
+def revoke(redis_client: redis.Redis) -> None:
+    """Tell so of the asker's key, of which what is asked of the database now and then knows nothing."""
+    heard = channel_key(watch.KEYS)
+    wait_for("the key to be watched", lambda: dict(redis_client.pubsub_numsub(heard))[heard.encode()])
+    watch.tell_revoked(redis_client, ENVIRONMENT)
+
+
+def test_a_stream_is_cut_when_its_key_is_revoked(
+    caller: FlaskClient, redis_url: str, redis_client: redis.Redis
+) -> None:
+    with chatting.scripted(redis_url, lambda _: [ChatDelta("half")]):
+        reply = ask(caller, stream=True)
+        assert reply.status_code == 200
+        revoke(redis_client)
+        _, half, cut = chunks(reply)
+    assert half["choices"][0]["delta"] == {"content": "half"}
+    said = {"message": "This key opens nothing", "type": "authentication_error", "param": None, "code": "bad_key"}
+    assert cut == {"error": said}
+
+
+def test_an_answer_that_nothing_was_said_of_is_refused_when_its_key_is_revoked(
+    caller: FlaskClient, redis_url: str, redis_client: redis.Redis
+) -> None:
+    def script(_: ChatJob) -> Any:
+        revoke(redis_client)
+        return [ChatDelta("half")]
+
+    with chatting.scripted(redis_url, script):
+        assert error(ask(caller))[:2] == (401, "bad_key")
 
 
 # ── the cache ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 
 from worker.contract import residency
 from worker.contract.jobs import BattleJob, ChatJob, models_of
-from worker.contract.placement import Fleet, choose
+from worker.contract.placement import Fleet
 
 log = logging.getLogger(__name__)
 
@@ -31,17 +31,16 @@ class Elsewhere:
         self._fleet = Fleet()
         self._dice = random.Random()  # noqa: S311 (spreads load)
 
-    async def for_job(self, job: BattleJob | ChatJob) -> str | None:
-        """The other worker that takes it; None when none does, or nobody can be asked."""
+    async def for_job(self, job: BattleJob | ChatJob, *, alive: bool = False) -> str | None:
+        """The other worker that takes it; None when none does, or nobody can be asked.
+
+        ``alive``: one that is silent, and may be dead, will not do.
+        """
         try:
             async with asyncio.timeout(LIMIT_S):
                 reports = await residency.read_async(self._redis)
         except (RedisError, OSError) as error:
             log.warning("other workers cannot be asked after: %s", type(error).__name__)
             return None
-        now = self._clock()
-        self._fleet.see([r for r in reports if r.worker != self._me], now)
-        to = choose(self._fleet, models_of(job), now, self._dice)
-        if to is not None:
-            self._fleet.sent(to, now)
-        return to
+        others = [r for r in reports if r.worker != self._me and not (alive and residency.silent(r))]
+        return self._fleet.place(models_of(job), self._clock(), self._dice, others)

@@ -281,7 +281,7 @@ class Runtime:
         """What waits here for engines goes to workers that take it; what nobody else takes is served here."""
         in_line = {together(w.job) for w in self.pool.queue()} - {together(job) for job in self.pool.leased}
         for running in list(self.running.values()):
-            if running.job.task in in_line and await self._elsewhere.for_job(running.job) is not None:
+            if running.job.task in in_line and await self._elsewhere.for_job(running.job, alive=True) is not None:
                 running.stop.ask("shutdown")
 
     def _tell_records(self, task: str, *args: Any) -> None:

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from worker.contract.placement import Fleet, choose
+from worker.contract.placement import Fleet
 from worker.contract.residency import Residency
 
 
@@ -32,9 +32,4 @@ class Placer:
         if len(reports) < 2:
             return None
         with self._lock:
-            now = self._clock()
-            self._fleet.see(reports, now)
-            worker = choose(self._fleet, models, now, self._dice)
-            if worker is not None:
-                self._fleet.sent(worker, now)
-            return worker
+            return self._fleet.place(models, self._clock(), self._dice, reports)

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from random import Random
 
 from worker.contract.homes import Homes, spread
-from worker.contract.residency import SILENT_S, Residency, pair_key
+from worker.contract.residency import Residency, pair_key, silent
 
 ALIKE_S = 0.5
 FLIGHT_S = 0.5
@@ -79,9 +79,19 @@ class Fleet:
                 workers.discard(worker)
             self._changed()
 
-    def sent(self, worker: str, now: float) -> None:
-        """A job has gone there."""
-        self._sent.setdefault(worker, []).append(now)
+    def place(
+        self, models: Sequence[str], now: float, dice: Random, reports: Sequence[Residency] | None = None
+    ) -> str | None:
+        """The worker a job that needs ``models`` is sent to now, which counts as sent; None when nobody takes it.
+
+        ``reports``: all workers there are, where they are not told one by one by :meth:`update`.
+        """
+        if reports is not None:
+            self.see(reports, now)
+        worker = choose(self, models, now, dice)
+        if worker is not None:
+            self._sent.setdefault(worker, []).append(now)
+        return worker
 
     def homes(self, now: float) -> Homes:
         """Which worker is to keep what, as demand stood :data:`REFRESH_S` ago at most."""
@@ -169,7 +179,7 @@ def _wait_s(fleet: Fleet, worker: str, models: Sequence[str], key: str, belongs:
     wait += (report.waiting + more) * report.each_s
     if bring and not belongs:
         wait += bring
-    return wait + 2 * report.silent_s if report.silent_s > SILENT_S else wait  # it may be dead
+    return wait + 2 * report.silent_s if silent(report) else wait  # it may be dead
 
 
 def bring_s(report: Residency, model: str) -> float:

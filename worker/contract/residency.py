@@ -143,6 +143,11 @@ def ready_models(reports: Iterable[Residency]) -> list[str]:
     return sorted({model for report_ in reports for model in report_.ready})
 
 
+def silent(report_: Residency) -> bool:
+    """Whether it is so late with its next report that it may be dead."""
+    return report_.silent_s > SILENT_S
+
+
 def age(residency: Residency, now: float | None = None) -> float:
     """Seconds since the report was written."""
     return (time.time() if now is None else now) - residency.at

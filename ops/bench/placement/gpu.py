@@ -132,7 +132,7 @@ class Gpu:
     def bring_s(self, pair: Pair) -> float:
         return sum(self.costs.load_s[m] for m in pair if m not in self.up)
 
-    def report(self, now: float, models: tuple[str, ...], asked: dict[str, float]) -> Residency:
+    def report(self, now: float, asked: dict[str, float]) -> Residency:
         """As :func:`worker.report.report_of` makes it, of a catalog too long to tell every pair's outlook."""
         line_s, eta = 0.0, {}
         for pair in self.line:
@@ -146,7 +146,7 @@ class Gpu:
             at=now,
             accepting=True,
             capacity=self.costs.capacity,
-            models=models,
+            models=tuple(self.costs.load_s),
             ready=ready,
             loading=(self.loading,) if self.loading else (),
             running=self.running,

@@ -28,10 +28,7 @@ def goes(made: Fleet, *models: str, times: int = 1, note: bool = False, now: flo
     """Where so many jobs go; ``note``: each is sent."""
     dice, found = Random(7), Counter[str | None]()
     for _ in range(times):
-        worker = choose(made, models, now, dice)
-        if note and worker is not None:
-            made.sent(worker, now)
-        found[worker] += 1
+        found[made.place(models, now, dice) if note else choose(made, models, now, dice)] += 1
     return found
 
 

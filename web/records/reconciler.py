@@ -42,6 +42,8 @@ LOST_S = 1.5
 """So long, and so at two looks, a battle must be nowhere: a worker that takes one says so at once."""
 UNTOLD_S = 10.0
 """So long a result may be on its way through queue ``records`` before it is stored from where it is kept."""
+OVERDUE_S = 10.0
+"""Workers end what is late themselves; what waits in line for so long after its deadline waits for nobody."""
 _AT_ONCE = 500
 _LEADER_KEY = "arena:records:reconciler"
 _LEADER_S = 10
@@ -99,8 +101,10 @@ class Reconciler:
         """Battles in nobody's hands and in no list. Read in the order in which a job moves, so none slips between."""
         found = {u.task: u for u in self._arena.db.read(_unfinished)}
         if found:
-            for task in broker.in_line(self._arena.redis):
-                found.pop(task, None)
+            for task in broker.in_line(self._arena.redis) & found.keys():
+                waiting = found.pop(task)
+                if self._late(waiting, OVERDUE_S):
+                    self._give_up(waiting)
         if found:
             for task in holding.read(self._arena.redis):
                 found.pop(task, None)
@@ -113,13 +117,19 @@ class Reconciler:
                 return False
             log.warning("the result of battle %s was lost on its way; it is stored from the log", lost.battle)
             self._records.finished(kept)
-        elif now() > lost.asked_at + timedelta(seconds=self._arena.settings.deadline_s):
-            log.error("battle %s could not be answered in time", lost.battle)
-            self._records.give_up(lost.task)
+        elif self._late(lost):
+            self._give_up(lost)
         else:
             self._send_again(lost)
         del self._missing[lost.task]
         return True
+
+    def _late(self, battle: _Unfinished, by_s: float = 0.0) -> bool:
+        return now() > battle.asked_at + timedelta(seconds=self._arena.settings.deadline_s + by_s)
+
+    def _give_up(self, late: _Unfinished) -> None:
+        log.error("battle %s could not be answered in time", late.battle)
+        self._records.give_up(late.task)
 
     def _kept(self, lost: _Unfinished) -> BattleResult | None:
         """What the lost turn came to, if it came to something; not what an earlier one did."""

@@ -1,7 +1,7 @@
-"""Jobs in the queues of workers that will not take them: those of the dead, of the draining, of the restarting.
+"""Jobs in the queues of workers that will not take them: of the dead and the silent, the draining, the restarting.
 
-They move to workers that take them, or to the queue that all read; those of a worker that is starting or draining while
-nobody takes jobs stay, for it alone may be back soon.
+They move to workers that take them, or to the queue that all read. Those of a worker that is silent, starting or
+draining stay while nobody else takes jobs, for it alone may be back soon.
 """
 
 from __future__ import annotations
@@ -29,13 +29,14 @@ def move(arena: Arena) -> int:
     """How many have moved. Raises RedisError."""
     reports = residency.read(arena.redis)
     known = residency.with_queues(arena.redis)
-    away = set(known) - {r.worker for r in reports if r.accepting}
+    taking = [r for r in reports if r.accepting and not residency.silent(r)]
+    there = {r.worker for r in reports}
     moved = 0
-    for worker in away:
-        if any(r.worker == worker for r in reports) and not any(r.accepting for r in reports):
-            continue  # it is still starting, or drains with nobody to take its place
+    for worker in set(known) - {r.worker for r in taking}:
+        if worker in there and not taking:
+            continue
         found = broker.messages(arena.redis, queue_of(worker))
-        moved += sum(_move(arena, message, reports) for message in found)
+        moved += sum(_move(arena, message, taking) for message in found)
         if not found and time.time() - known[worker] > FORGOTTEN_S:
             residency.forget_queue(arena.redis, worker)
     if moved:
@@ -43,13 +44,12 @@ def move(arena: Arena) -> int:
     return moved
 
 
-def _move(arena: Arena, found: tuple[str, bytes], reports: Sequence[Residency]) -> bool:
+def _move(arena: Arena, found: tuple[str, bytes], taking: Sequence[Residency]) -> bool:
     try:
         models = models_of(_job(broker.body(found[1])))
     except (ValueError, msgspec.ValidationError) as error:
         log.error("a job of the wrong form stays where it is: %s", type(error).__name__)
         return False
-    taking = [r for r in reports if r.accepting]
     return broker.move(arena.redis, found, queue_of(arena.placer.place(taking, models)))
 
 

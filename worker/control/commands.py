@@ -76,7 +76,7 @@ def drain(state: Any, **_: Any) -> Answer:
     consumer = state.consumer
 
     def run(runtime: Runtime) -> Operation:
-        queues = tuple(q.name for q in consumer.task_consumer.queues) if consumer.task_consumer else ()
+        queues = tuple(consumer.app.amqp.queues.consume_from)
         operation = runtime.on_loop(lambda: runtime.drain.begin(queues))
         consumer.call_soon(_read_queues, consumer, runtime)
         return operation
@@ -99,10 +99,13 @@ def resume(state: Any, **_: Any) -> Answer:
 
 def _read_queues(consumer: Any, runtime: Runtime) -> None:
     """On Celery's main loop, which may run what two commands left it in either order: so what counts is what is on."""
-    if consumer.task_consumer is None:  # between two connections; what comes over the next goes back to the queue
-        return
+    queues = consumer.app.amqp.queues
     for queue in runtime.drain.queues:
-        if not runtime.drain.on:
+        if consumer.task_consumer is None and runtime.drain.on:  # between two connections: the next reads what is left
+            queues.deselect(queue)
+        elif consumer.task_consumer is None:
+            queues.select_add(queues[queue])
+        elif not runtime.drain.on:
             consumer.add_task_queue(queue)
         elif consumer.task_consumer.consuming_from(queue):
             consumer.cancel_task_queue(queue)

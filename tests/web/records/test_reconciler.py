@@ -218,6 +218,16 @@ def test_nobody_waits_past_the_deadline(
     assert looks(3) == 0
 
 
+def test_nobody_waits_past_the_deadline_in_a_line_that_no_worker_reads(
+    old: Callable[..., str], looks: Callable[..., int], arena: Arena, redis_client: redis.Redis
+) -> None:
+    waits, late = old(), old(by=10_000)
+    assert len(sent(redis_client)) == 2
+    looks()
+    assert [row(arena, b).state for b in (waits, late)] == ["queued", "failed"]
+    assert helpers.types(redis_client, late)[-1] == "battle.failed"
+
+
 def test_one_records_worker_looks_at_a_time(
     old: Callable[..., str], reconciler: Reconciler, looks: Callable[..., int], arena: Arena, records: Records,
     clock: Clock, redis_client: redis.Redis,

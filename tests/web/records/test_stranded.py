@@ -34,6 +34,11 @@ def gone(client: redis.Redis, worker: str) -> None:
     client.delete(f"arena:residency:{worker}")
 
 
+def silent(client: redis.Redis, worker: str) -> None:
+    """Its last report is not gone yet."""
+    client.pexpire(f"arena:residency:{worker}", int(1000 * (residency.TTL_S - residency.SILENT_S - 1)))
+
+
 def tasks(client: redis.Redis, worker: str | None) -> list[str]:
     return [m["headers"]["id"] for m in queued(client, queue_of(worker))]
 
@@ -83,6 +88,42 @@ def test_jobs_stay_with_a_starting_worker_when_nobody_else_takes_them(arena: Are
     gone(redis_client, "w1")
     assert stranded.move(arena) == 0
     assert tasks(redis_client, "w2") == waiting
+
+
+def test_jobs_of_a_silent_worker_move_while_somebody_else_is_sure_to_live(
+    arena: Arena, redis_client: redis.Redis
+) -> None:
+    waiting = sent(arena, redis_client, "w2", 2)
+    silent(redis_client, "w2")
+    silent(redis_client, "w1")
+    assert stranded.move(arena) == 0, "the silent may be alive, and nobody else is"
+    took_part(redis_client, "w1", ready=MODELS[:2])
+    assert stranded.move(arena) == 2
+    assert (tasks(redis_client, "w2"), tasks(redis_client, None)) == ([], waiting)
+    assert stranded.move(arena) == 0, "and they stay there"
+
+
+def test_a_job_sent_to_a_worker_that_died_a_moment_before_is_not_lost(
+    arena: Arena, begin: Begin, redis_client: redis.Redis
+) -> None:
+    battle = begin()
+    (chosen,) = [w for w in ("w1", "w2") if tasks(redis_client, w)]
+    gone(redis_client, chosen)  # no report tells of it: the sender had read the last one
+    assert broker.in_line(redis_client) == {f"{battle}.1"}
+    stranded.move(arena)
+    assert tasks(redis_client, None) == [f"{battle}.1"]
+
+
+def test_jobs_of_the_last_worker_wait_for_it_while_it_drains_and_for_all_when_it_is_gone(
+    arena: Arena, redis_client: redis.Redis
+) -> None:
+    waiting = sent(arena, redis_client, "w2", 2)
+    gone(redis_client, "w1")
+    took_part(redis_client, "w2", accepting=False)
+    assert stranded.move(arena) == 0
+    gone(redis_client, "w2")
+    assert stranded.move(arena) == 2
+    assert tasks(redis_client, None) == waiting
 
 
 def test_a_message_somebody_has_just_taken_is_not_sent_twice(arena: Arena, redis_client: redis.Redis) -> None:

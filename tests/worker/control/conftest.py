@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import redis
+from celery import Celery
 from celery.worker.control import Panel
 
 import worker.control
@@ -54,12 +55,8 @@ CATALOG = "".join(entry(m) for m in ("ant", "bee", "cat", "dog"))
 class Reading:
     """The queues that are read now."""
 
-    def __init__(self) -> None:
-        self.names = ["battles"]
-
-    @property
-    def queues(self) -> list[Any]:
-        return [SimpleNamespace(name=name) for name in self.names]
+    def __init__(self, names: list[str]) -> None:
+        self.names = names
 
     def consuming_from(self, queue: str) -> bool:
         return queue in self.names
@@ -69,8 +66,15 @@ class Consumer:
     """Where Celery would start and stop reading queues. ``held``: what was to be done soon waits for ``catch_up``."""
 
     def __init__(self) -> None:
-        self.task_consumer: Reading | None = Reading()
+        self.app = Celery(set_as_current=False)
+        self.app.amqp.queues.select("battles")
+        self.task_consumer: Reading | None = None
+        self.connect()
         self.held: list[Callable[[], None]] | None = None
+
+    def connect(self) -> None:
+        """As Celery does: it reads what is selected."""
+        self.task_consumer = Reading(list(self.app.amqp.queues.consume_from))
 
     def call_soon(self, work: Callable[..., None], *args: Any) -> None:
         if self.held is None:
@@ -89,9 +93,11 @@ class Consumer:
         return [] if self.task_consumer is None else self.task_consumer.names
 
     def cancel_task_queue(self, queue: str) -> None:
+        self.app.amqp.queues.deselect(queue)
         self.reading.remove(queue)
 
     def add_task_queue(self, queue: str) -> None:
+        self.app.amqp.queues.select_add(queue)
         if queue not in self.reading:
             self.reading.append(queue)
 

@@ -149,6 +149,12 @@ def test_drain_works_while_the_broker_is_away(operator: Operator) -> None:
     operator.consumer.task_consumer = None
     assert "ok" in operator("drain")
     assert operator.runtime.accepting is False
+    operator.consumer.connect()
+    assert operator.consumer.reading == [], "else it would take its jobs and give them back for ever"
+    operator.consumer.task_consumer = None
+    assert "ok" in operator("resume")
+    operator.consumer.connect()
+    assert operator.consumer.reading == ["battles"]
 
 
 def test_a_battle_that_arrives_while_draining_goes_back_to_the_queue(operator: Operator) -> None:

@@ -47,7 +47,7 @@ def create_app(settings: WebSettings | None = None) -> APIFlask:
     app = make_app()
     app.extensions["arena"] = arena = build_arena(settings, Queue(make_celery(settings, "web")))
 
-    app.extensions[metrics.EXTENSION] = series = metrics.Metrics(arena.redis)
+    app.extensions[metrics.EXTENSION] = series = metrics.Metrics(arena.redis, lambda: arena.catalogs.refused)
     moderation.judge_of(settings)
     tracing.install("llm-arena-web", settings.otel_endpoint)
 

@@ -9,10 +9,11 @@ import redis
 from flask import current_app
 
 from web.arena.placing import Placer
+from web.catalog_file import CatalogFile
 from web.db import Database
 from web.queue import Queue
 from web.settings import WebSettings
-from worker.contract.catalog import Catalog, load_catalog
+from worker.contract.catalog import Catalog
 
 REDIS_TIMEOUT_S = 5.0
 
@@ -22,18 +23,23 @@ class Arena:
     """``redis`` speaks bytes and is safe to share between threads and greenlets."""
 
     settings: WebSettings
-    catalog: Catalog
+    catalogs: CatalogFile
     db: Database
     redis: Any
     queue: Queue
     placer: Placer = field(default_factory=Placer)
+
+    @property
+    def catalog(self) -> Catalog:
+        """As of now: two uses may see two catalogs, each good."""
+        return self.catalogs.now
 
 
 def build_arena(settings: WebSettings, queue: Queue) -> Arena:
     """Connects to nothing yet. Raises CatalogError."""
     return Arena(
         settings=settings,
-        catalog=load_catalog(settings.catalog),
+        catalogs=CatalogFile(settings.catalog),
         db=Database(settings.database),
         redis=connect_redis(settings.redis_url),
         queue=queue,

@@ -8,7 +8,7 @@ their reports at every scrape. No label names a model, a battle, a session or an
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -32,11 +32,13 @@ EXTENSION = "arena_metrics"
 
 
 class Metrics:
-    """One process's series. ``redis``: where the arena's sums are asked for at a scrape."""
+    """One process's series. At a scrape ``redis`` is asked for the arena's sums, and ``catalog_refused`` for why the
+    catalog file is not in use (empty: it is)."""
 
-    def __init__(self, redis: Any) -> None:
+    def __init__(self, redis: Any, catalog_refused: Callable[[], str] = str) -> None:
         self.registry = registry = CollectorRegistry()
         self._redis = redis
+        self._catalog_refused = catalog_refused
 
         def counter(name: str, what: str, *labels: str) -> Counter:
             return Counter(f"arena_{name}", what, labels, registry=registry)
@@ -88,7 +90,7 @@ class Metrics:
         """In Prometheus's text format."""
         found = generate_latest(self._source())
         sums = CollectorRegistry()
-        sums.register(_Sums(self._redis))
+        sums.register(_Sums(self._redis, self._catalog_refused))
         return found + generate_latest(sums)
 
     def _source(self) -> CollectorRegistry:
@@ -104,14 +106,17 @@ class Metrics:
 class _Sums(Collector):
     """The arena as its workers and its store tell it now; without the store only that it is away."""
 
-    def __init__(self, redis: Any) -> None:
+    def __init__(self, redis: Any, catalog_refused: Callable[[], str]) -> None:
         self._redis = redis
+        self._catalog_refused = catalog_refused
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
         """Nothing is asked of Redis at registration."""
         return iter(())
 
     def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
+        what = "Whether the catalog file is broken, so that web goes on with the last good one"
+        yield GaugeMetricFamily("arena_catalog_refused", what, value=bool(self._catalog_refused()))
         try:
             reports = residency.read(self._redis)
             ended = counts.read(self._redis)

@@ -45,9 +45,10 @@ _WHO = (NotSignedIn, CrossOrigin)
 @problems(*_WHO)
 @access(session=False, scope="admin")
 def list_models() -> dict[str, Any]:
-    """Every model of the catalog and whether battles are drawn with it."""
+    """Every model of the catalog and whether battles are drawn with it; and why the file as it is now is not used."""
     context = arena()
-    return {"models": [asdict(m) for m in context.db.read(lambda s: models.listed(s, context.catalog))]}
+    standings = context.db.read(lambda s: models.listed(s, context.catalog))
+    return {"models": [asdict(m) for m in standings], "catalog_refused": context.catalogs.refused}
 
 
 def _of_model(name: str, rule: Callable[..., models.Standing], what: str, about: str = "") -> None:

@@ -52,12 +52,12 @@ def etag(*parts: object) -> str:
 
 
 def catalog_tag(catalog: Catalog) -> str:
-    """A tag of the catalog, which stays the same as long as the process lives."""
-    known: dict[str, Any] = current_app.extensions
-    if _CATALOG not in known:
-        known[_CATALOG] = etag(catalog)
-    found: str = known[_CATALOG]
-    return found
+    """A tag of the catalog; made once for each that is read."""
+    known: dict[str, tuple[Catalog, str]] = current_app.extensions
+    kept = known.get(_CATALOG)
+    if kept is None or kept[0] is not catalog:
+        kept = known[_CATALOG] = (catalog, etag(catalog))
+    return kept[1]
 
 
 def revalidated(tag: str, make: Callable[[], dict[str, Any]]) -> Response:

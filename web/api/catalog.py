@@ -11,12 +11,13 @@ from sqlalchemy.orm import Session
 from web.api.caching import catalog_tag, etag, revalidated
 from web.api.schemas.leaderboard import ModelOut, ModelPageOut, ModelsOut
 from web.arena import board
+from web.arena.catalogue import Known, known, names
 from web.arena.contenders import is_competing, read_contender
 from web.arena.pairs import Meetings
 from web.context import Arena, arena
 from web.errors import UnknownModel
 from web.openapi import leads_to, problems, revalidates
-from worker.contract.catalog import Catalog
+from worker.contract.catalog import ModelSpec
 
 bp = APIBlueprint("catalog", __name__, url_prefix="/api/models", tag="Models")
 
@@ -31,9 +32,7 @@ def models() -> Response:
     With their makers and licences.
     """
     catalog = arena().catalog
-    return revalidated(
-        etag("models", catalog_tag(catalog)), lambda: {"models": [_facts(catalog, m.id) for m in catalog.models]}
-    )
+    return revalidated(etag("models", catalog_tag(catalog)), lambda: {"models": [_facts(m) for m in catalog.models]})
 
 
 @bp.get("/<model_id>")
@@ -54,11 +53,12 @@ def model(model_id: str) -> Response:
 
 def _page(session: Session, context: Arena, model_id: str) -> dict[str, Any]:
     found = read_contender(session, context.catalog, model_id)
+    called = names(session, context.catalog, [m.b for m in found.met])
     sums = {
         name: sum(getattr(m, name) for m in found.met) for name in ("games", "wins_a", "wins_b", "ties", "both_bad")
     }
     return {
-        **_facts(context.catalog, model_id),
+        **_facts(context.catalog.get(model_id) or known(session, context.catalog, [model_id])[model_id]),
         "competing": found.competing,
         "record": _won_and_lost(sums),
         "standings": [
@@ -69,14 +69,13 @@ def _page(session: Session, context: Arena, model_id: str) -> dict[str, Any]:
             }
             for category, rating in found.standings
         ],
-        "opponents": [_opponent(context.catalog, m) for m in found.met],
+        "opponents": [_opponent(called[m.b], m) for m in found.met],
     }
 
 
-def _opponent(catalog: Catalog, m: Meetings) -> dict[str, Any]:
+def _opponent(name: str, m: Meetings) -> dict[str, Any]:
     sums = {name: getattr(m, name) for name in ("games", "wins_a", "wins_b", "ties", "both_bad")}
-    spec = catalog.get(m.b)
-    return {"model": m.b, "name": spec.name if spec else m.b, **_won_and_lost(sums), "rate": m.rate_a}
+    return {"model": m.b, "name": name, **_won_and_lost(sums), "rate": m.rate_a}
 
 
 def _won_and_lost(sums: dict[str, int]) -> dict[str, int]:
@@ -89,8 +88,7 @@ def _won_and_lost(sums: dict[str, int]) -> dict[str, int]:
     }
 
 
-def _facts(catalog: Catalog, model_id: str) -> dict[str, Any]:
-    spec = catalog.get(model_id)
-    if spec is None:
-        return dict.fromkeys(ModelOut.model_fields, "") | {"id": model_id, "name": model_id}
-    return {name: getattr(spec, name) for name in ModelOut.model_fields}
+def _facts(of: ModelSpec | Known) -> dict[str, Any]:
+    """A ``Known``, whose id is called otherwise, is what is left of a model that the catalog no longer has."""
+    told = {name: getattr(of, name) for name in ModelOut.model_fields if name != "id"}
+    return {"id": of.id if isinstance(of, ModelSpec) else of.model, **told}

@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from web.models import KnownModel, now
 from worker.contract.catalog import Catalog, ModelSpec
 from worker.contract.catalog_rules import same_but_for_packing
+from worker.contract.events import ModelFacts
 
 FACTS = ("name", "maker", "family", "licence", "licence_url", "terms", "parameters", "precision", "variant_of")
 _NOT_WEIGHTS = frozenset(FACTS) | {
@@ -73,6 +74,23 @@ def known(session: Session, catalog: Catalog, models: Iterable[str]) -> dict[str
         told = {name: str(facts[name]) for name in FACTS if name in facts}
         found[model] = Known(model, **told, retired=model not in competing, changed_at=row.changed_at if row else None)
     return found
+
+
+def names(session: Session, catalog: Catalog, models: Iterable[str]) -> dict[str, str]:
+    """What people call each of ``models``; asks the database only for those that left the catalog."""
+    wanted = set(models)
+    named = {model: spec.name for model in wanted if (spec := catalog.get(model)) is not None}
+    left = known(session, catalog, wanted - set(named)) if wanted - set(named) else {}
+    return named | {model: it.name for model, it in left.items()}
+
+
+def facts_of(session: Session, catalog: Catalog, model: str) -> ModelFacts:
+    """What the reveal tells of a model, also of one that left the catalog since its battle began."""
+    spec = catalog.get(model)
+    if spec is not None:
+        return spec.facts()
+    it = known(session, catalog, [model])[model]
+    return ModelFacts(model, it.name, it.maker, it.licence, it.licence_url, it.parameters, it.precision)
 
 
 def variants(of: Mapping[str, Known]) -> dict[str, list[str]]:

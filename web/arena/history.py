@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
+from web.arena.catalogue import names
 from web.errors import BadCursor
 from web.models import Battle, Vote, Words
 from worker.contract.catalog import Catalog
@@ -48,14 +50,16 @@ def mine(
             or_(Battle.created_at < at, and_(Battle.created_at == at, Battle.id < battle_id)),
         )
     rows = session.execute(query).all()
-    entries = [Entry(b, _excerpt(prompt), winner, _names(catalog, b) if winner else None) for b, winner, prompt in rows]
+    judged = [b for b, winner, _ in rows if winner]
+    called = names(session, catalog, {m for b in judged for m in (b.model_a, b.model_b)})
+    entries = [Entry(b, _excerpt(prompt), winner, _names(called, b) if winner else None) for b, winner, prompt in rows]
     more = len(entries) > limit
     return entries[:limit], _cursor(entries[limit - 1].battle) if more else None
 
 
-def _names(catalog: Catalog, battle: Battle) -> dict[str, dict[str, str]]:
+def _names(called: Mapping[str, str], battle: Battle) -> dict[str, dict[str, str]]:
     sides = {"a": battle.model_a, "b": battle.model_b}
-    return {s: {"id": m, "name": spec.name if (spec := catalog.get(m)) else m} for s, m in sides.items()}
+    return {s: {"id": m, "name": called[m]} for s, m in sides.items()}
 
 
 def _excerpt(prompt: str | None) -> str:

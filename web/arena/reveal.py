@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from web.arena.catalogue import facts_of
 from web.models import Answer, Battle, Rating, RatingSnapshot, Turn
 from worker.contract.catalog import Catalog
 from worker.contract.events import ModelFacts, RevealedModels
@@ -22,8 +23,8 @@ def reveal(session: Session, catalog: Catalog, battle: Battle) -> RevealedModels
     last = {answer.side: answer for answer in answers}
     ratings = current_ratings(session, (battle.model_a, battle.model_b))
     return RevealedModels(
-        a=_facts(catalog, battle.model_a, last.get("a"), ratings.get(battle.model_a)),
-        b=_facts(catalog, battle.model_b, last.get("b"), ratings.get(battle.model_b)),
+        a=_facts(facts_of(session, catalog, battle.model_a), last.get("a"), ratings.get(battle.model_a)),
+        b=_facts(facts_of(session, catalog, battle.model_b), last.get("b"), ratings.get(battle.model_b)),
     )
 
 
@@ -42,9 +43,7 @@ def current_ratings(session: Session, models: Iterable[str]) -> dict[str, float]
     return {model: round(rating, 1) for model, rating in rows}
 
 
-def _facts(catalog: Catalog, model: str, answer: Answer | None, rating: float | None) -> ModelFacts:
-    spec = catalog.get(model)
-    known = spec.facts() if spec else ModelFacts(id=model, name=model)
+def _facts(known: ModelFacts, answer: Answer | None, rating: float | None) -> ModelFacts:
     if answer is None:
         return replace(known, rating=rating)
     return replace(

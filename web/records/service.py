@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 from redis.exceptions import RedisError
 from sqlalchemy import delete
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from web import counts
@@ -29,6 +30,7 @@ from web.ratings.style import style
 from web.records import redraw
 from web.records.integrity import Integrity
 from worker.contract import channel, jobs
+from worker.contract.catalog import Catalog
 from worker.contract.events import (
     SIDES,
     BattleCancelled,
@@ -62,6 +64,7 @@ class Records:
         self.arena = arena
         self._boards = make_boards(arena.settings)
         self._fitting = threading.Lock()
+        self._noted: Catalog | None = None
         self.integrity = Integrity(arena)
 
     def started(self, battle_id: str, turn: int, attempt: int) -> None:
@@ -82,12 +85,24 @@ class Records:
 
     def finished(self, result: BattleResult) -> None:
         """Store what became of an attempt, then tell. A result of an older attempt, turn or retry is ignored."""
+        self._note_catalog()
         redraw.note(self.arena, result)
         if redraw.redrawn(self.arena, result):
             return
         event = self.arena.db.write(lambda s: _store_result(s, self.arena, result))
         if event is not None:
             self._tell(result.battle_id, result.turn, result.retry, event)
+
+    def _note_catalog(self) -> None:
+        """Whoever has competed keeps its name, should it leave the catalog before anybody votes on it."""
+        catalog = self.arena.catalog
+        if catalog is self._noted:
+            return
+        try:
+            self.arena.db.write(lambda s: catalogue.remember(s, catalog))
+        except IntegrityError:  # another records worker noted it in the same moment; the next result makes sure
+            return
+        self._noted = catalog
 
     def failed(self, task_id: str) -> None:
         """A job ended by an exception: its turn failed, unless it has an outcome already."""

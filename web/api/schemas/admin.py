@@ -93,6 +93,10 @@ class StandingOut(BaseModel):
 
 class StandingsOut(BaseModel):
     models: list[StandingOut]
+    catalog_refused: str = Field(
+        description="Why the catalog file is not used as it is now, but as it last was good. Empty: it is used.",
+        examples=[""],
+    )
 
 
 class PageQuery(_Query):

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from worker.contract.catalog import Catalog, ModelSpec, NpmSource, PypiSource, Source
+from worker.contract.catalog import Catalog, HubSource, ModelSpec, NpmSource, PypiSource, Source
 from worker.models import adapters, convert, sources, store
 from worker.models.errors import DiskTooSmall, FetchError, ModelRefused, SourceError, size_text
 from worker.models.progress import Progress
@@ -43,11 +43,14 @@ def fetch_model(spec: ModelSpec, models_dir: Path, progress: Progress) -> Path:
     for source in store.sources_of(spec):
         try:
             with store.building(models_dir, spec) as build:
-                obtained = sources.obtain(source, build, progress)
+                obtained = sources.obtain(source, build, progress, models_dir / store.KEPT / "hub")
                 make = convert.make_folder if spec.lora is None else adapters.make_folder
                 folder = make(spec, obtained, build, progress)
                 store.write_provenance(folder, spec, source)
-                return store.install(folder, models_dir, spec)
+                place = store.install(folder, models_dir, spec)
+            if isinstance(source, HubSource):
+                store.sweep_downloads(models_dir / store.KEPT / "hub" / source.repo.replace("/", "--"))
+            return place
         except SourceError as error:
             reasons.append(str(error))
             progress.say(f"  {error.source}: {error.cause}")

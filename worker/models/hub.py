@@ -1,7 +1,9 @@
 """Download from the Hugging Face hub, in a process of its own: ``python -m worker.models.hub REQUEST``.
 
 REQUEST is JSON (see :func:`main`); the last line of the output is ``{}`` or ``{"cause", "fix"}``. A process of its own
-because the hub's client reads its environment at import, and so that an interrupted download stops with its caller.
+because the hub's client reads its environment at import, and so that an interrupted download stops with its caller. The
+client tells what there is, and by which digest; the files themselves are :mod:`worker.models.ranged`'s, which goes on
+where it was.
 """
 
 from __future__ import annotations
@@ -11,31 +13,73 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from worker.models.ranged import Mismatch, Published, bring, download
+
 _REACHABLE_S = 10
+_AT_ONCE = 4
+"""Files at a time: one connection is often slower than the line."""
+
+
+class EntryNotFoundError(Exception):
+    """The repository has no such file; called as the hub's client calls it."""
 
 
 def main(request: dict[str, Any]) -> dict[str, str]:
     """Put ``file``, or the files that match the globs ``files``, of ``repo`` at ``revision`` below ``into``.
 
-    ``token_env`` names the variable with the account's token, if any. Returns ``{}`` or why not.
+    Each is compared with the digest that the hub publishes for it. What has arrived stays below ``kept``, a folder on
+    the disk of ``into``, and the next request goes on from there. ``token_env`` names the variable with the account's
+    token, if any. Returns ``{}`` or why not.
     """
     token = os.environ.get(request["token_env"]) if request["token_env"] else None
-    into = Path(request["into"])
     try:
         hub = importlib.import_module("huggingface_hub")  # only where vLLM is installed
 
         _probe()
-        where = {"repo_id": request["repo"], "revision": request["revision"], "token": token or None}
-        if request["file"]:
-            hub.hf_hub_download(filename=request["file"], local_dir=into, **where)
-        else:
-            link(Path(hub.snapshot_download(allow_patterns=list(request["files"]), **where)), into)
+        commit = hub.HfApi().model_info(request["repo"], revision=request["revision"], token=token or None).sha
+        wanted = dict(_published(hub, request, commit, token or None))
+        kept = Path(request["kept"]) / request["repo"].replace("/", "--") / commit
+
+        def get(name: str) -> None:
+            url = hub.hf_hub_url(request["repo"], name, revision=commit)
+            headers = {"Authorization": f"Bearer {token}"} if token else {}
+            try:
+                bring(kept / name, wanted[name], lambda part: download(url, part, wanted[name].size, headers))
+            except Mismatch as wrong:
+                raise Mismatch(f"{name}: {wrong}") from None
+
+        with ThreadPoolExecutor(_AT_ONCE) as files:
+            for done in [files.submit(get, name) for name in wanted]:
+                done.result()
+        link(kept, into=Path(request["into"]), names=wanted)
     except Exception as error:  # noqa: BLE001 (every failure becomes words for the person who fetches)
         return explained(error, request)
     return {}
+
+
+def _published(hub: Any, request: dict[str, Any], commit: str, token: str | None) -> Iterator[tuple[str, Published]]:
+    """The wanted files: large ones by their SHA-256, others by what git calls them."""
+    there = {
+        entry.path: entry
+        for entry in hub.HfApi().list_repo_tree(request["repo"], recursive=True, revision=commit, token=token)
+        if hasattr(entry, "size")  # folders have none
+    }
+    if request["file"]:
+        names = [request["file"]]
+    else:
+        names = list(hub.utils.filter_repo_objects(there, allow_patterns=list(request["files"])))
+    if not names or not set(names) <= set(there):
+        raise EntryNotFoundError(request["repo"])
+    for name in names:
+        entry = there[name]
+        large = entry.lfs
+        kind, digest = ("sha256", large.sha256) if large else ("blob", entry.blob_id)
+        yield name, Published(entry.size, kind, digest)
 
 
 def _probe() -> None:
@@ -45,17 +89,15 @@ def _probe() -> None:
     utils.get_session().head(constants.ENDPOINT, timeout=_REACHABLE_S)
 
 
-def link(snapshot: Path, into: Path) -> None:
-    """The snapshot's files as hard links (copies on another disk), so that they outlive the hub's cache."""
-    for file in snapshot.rglob("*"):
-        if file.is_dir():
-            continue
-        target = into / file.relative_to(snapshot)
+def link(kept: Path, into: Path, names: Iterable[str]) -> None:
+    """The files as hard links (copies where a disk has none), so that what is kept takes no room of its own."""
+    for name in names:
+        target = into / name
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            os.link(file.resolve(), target)
+            os.link(kept / name, target)
         except OSError:
-            shutil.copyfile(file.resolve(), target)
+            shutil.copyfile(kept / name, target)
 
 
 def explained(error: Exception, request: dict[str, Any]) -> dict[str, str]:
@@ -64,7 +106,7 @@ def explained(error: Exception, request: dict[str, Any]) -> dict[str, str]:
     names = {kind.__name__ for kind in type(error).__mro__}
     if "ModuleNotFoundError" in names:
         return {"cause": str(error), "fix": "pip install huggingface_hub"}
-    if "GatedRepoError" in names:
+    if "GatedRepoError" in names or getattr(error, "code", None) in (401, 403):
         variable = request["token_env"] or "HF_TOKEN"
         return {
             "cause": "the repository is gated and this account has no access",
@@ -78,8 +120,18 @@ def explained(error: Exception, request: dict[str, Any]) -> dict[str, str]:
         why = f" ({error})" if "TransportError" in names else ""
         fix = "check the network (and that HF_HUB_OFFLINE is not set)"
         return {"cause": f"the hub cannot be reached{why}".splitlines()[0][:300], "fix": fix}
+    if "Mismatch" in names:
+        fix = "the download is damaged or the publisher's fault; try again, and do not trust it if it repeats"
+        return {"cause": str(error), "fix": fix}
+    if ("URLError" in names and "HTTPError" not in names) or isinstance(error, ConnectionError | TimeoutError):
+        return {"cause": f"the download was cut off ({error})"[:300], "fix": "fetch again: it goes on where it was"}
     if "EntryNotFoundError" in names:
-        return {"cause": f"no file {request['file']!r} there", "fix": f"check {page}/tree/{request['revision']}"}
+        what = (
+            f"no file {request['file']!r} there"
+            if request["file"]
+            else f"no file of {', '.join(request['files'])} there"
+        )
+        return {"cause": what, "fix": f"check {page}/tree/{request['revision']}"}
     return {"cause": f"{type(error).__name__}: {error}".splitlines()[0][:300], "fix": f"check {page} and fetch again"}
 
 

@@ -34,10 +34,13 @@ def content_of(source: Source) -> str:
     return f"hub:{source.repo}@{source.revision}"
 
 
-def obtain(source: Source, build: Path, progress: Progress) -> Path:
-    """Download and verify into ``build``; the one file, or the folder of files. Raises SourceError."""
+def obtain(source: Source, build: Path, progress: Progress, kept: Path | None = None) -> Path:
+    """Download and verify into ``build``; the one file, or the folder of files. Raises SourceError.
+
+    ``kept``: where on the same disk the files of a hub may stay, to be gone on with should this be interrupted.
+    """
     if isinstance(source, HubSource):
-        return _from_hub(source, build, progress)
+        return _from_hub(source, build, kept or build / "kept", progress)
     if source.member:
         return _joined(source, build, progress)
     return _whole(source, build, progress)
@@ -115,8 +118,8 @@ def _npm(package: str, scratch: Path) -> list[str]:
 # ── the hub ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _from_hub(source: HubSource, build: Path, progress: Progress) -> Path:
-    """One verified file, or a folder of hard links into the hub's own cache, which resumes what was interrupted."""
+def _from_hub(source: HubSource, build: Path, kept: Path, progress: Progress) -> Path:
+    """One verified file, or a folder of them, as hard links into ``kept``."""
     where = describe(source)
     if source.gated and not os.environ.get(source.token_env or ""):
         raise SourceError(
@@ -131,16 +134,18 @@ def _from_hub(source: HubSource, build: Path, progress: Progress) -> Path:
         "file": source.file,
         "files": source.files,
         "token_env": source.token_env,
+        "kept": str(kept),
         "into": str(into),
     }
     progress.step(where)
+    here = kept / source.repo.replace("/", "--")
     env = {**os.environ, "HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
     try:
         answer = run(
             [sys.executable, "-m", "worker.models.hub", json.dumps(request)],
             cwd=build,
             env=env,
-            on_tick=lambda: progress.tick(tree_bytes(build), source.download_bytes),
+            on_tick=lambda: progress.tick(tree_bytes(here), source.download_bytes),
         )
     except CommandFailed as failed:
         raise SourceError(where, failed.reason, _NETWORK) from None

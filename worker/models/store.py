@@ -12,13 +12,14 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from worker.contract.catalog import Catalog, ModelSpec, Source
 from worker.models.errors import ModelsError
+from worker.models.ranged import digest_of
 from worker.models.sources import content_of, describe
 
 CONVERTER_VERSION = 1
@@ -28,6 +29,8 @@ PROVENANCE = "PROVENANCE.json"
 ADAPTER_CONFIG = "adapter_config.json"
 """What makes a folder a PEFT adapter."""
 BUILD_PREFIX = ".building-"
+KEPT = ".downloads"
+"""Below the models directory: what has arrived, so that an interrupted fetch goes on from there."""
 
 
 def own_path(spec: ModelSpec) -> str:
@@ -95,7 +98,7 @@ def read_provenance(folder: Path) -> dict[str, Any]:
 
 def write_provenance(folder: Path, spec: ModelSpec, source: Source) -> None:
     """Sign a finished folder; the last thing done to it before it takes its place."""
-    files = {str(p.relative_to(folder)): p.stat().st_size for p in sorted(folder.rglob("*")) if p.is_file()}
+    there = {p.relative_to(folder).as_posix(): p for p in sorted(folder.rglob("*")) if p.is_file()}
     made_of = {
         "model": spec.id,
         "name": spec.name,
@@ -109,7 +112,8 @@ def write_provenance(folder: Path, spec: ModelSpec, source: Source) -> None:
         "weights": weights_dtype(spec),
         "recipe": recipe(spec),
         "fetched_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "files": files,
+        "files": {name: p.stat().st_size for name, p in there.items()},
+        "sha256": {name: digest_of(p) for name, p in there.items()},
     }
     (folder / PROVENANCE).write_text(json.dumps(made_of, indent=2) + "\n", encoding="utf-8")
 
@@ -136,6 +140,18 @@ def install(folder: Path, models_dir: Path, spec: ModelSpec) -> Path:
     folder.rename(place)
     shutil.rmtree(stale, ignore_errors=True)
     return place
+
+
+def sweep_downloads(kept: Path) -> None:
+    """Let go of the files below ``kept`` that no model folder shares; what is shared takes no room of its own."""
+    for path in sorted(kept.rglob("*"), reverse=True):  # files before their folders
+        if path.is_dir():
+            with suppress(OSError):
+                path.rmdir()
+        elif path.stat().st_nlink == 1:
+            path.unlink()
+    with suppress(OSError):
+        kept.rmdir()
 
 
 @contextmanager

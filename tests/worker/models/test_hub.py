@@ -16,6 +16,7 @@ REQUEST: dict[str, Any] = {
     "files": ["*"],
     "token_env": "HF_TOKEN",
     "into": "unused",
+    "kept": "unused",
 }
 
 
@@ -59,14 +60,9 @@ def test_an_unreachable_hub_is_given_up_at_once(tmp_path: Path, monkeypatch: pyt
     assert "cannot be reached" in told["cause"]
 
 
-def test_a_snapshot_is_linked_not_copied(tmp_path: Path) -> None:
-    blob = tmp_path / "blobs" / "d1"
-    blob.parent.mkdir()
-    blob.write_bytes(b"weights")
-    snapshot = tmp_path / "snapshots" / "abc"
-    (snapshot / "sub").mkdir(parents=True)
-    (snapshot / "sub" / "model.safetensors").symlink_to(blob)
-    hub.link(snapshot, tmp_path / "model")
-    linked = tmp_path / "model" / "sub" / "model.safetensors"
-    assert not linked.is_symlink()
-    assert linked.samefile(blob)
+def test_what_is_kept_is_linked_not_copied(tmp_path: Path) -> None:
+    kept = tmp_path / "kept" / "sub" / "model.safetensors"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(b"weights")
+    hub.link(tmp_path / "kept", tmp_path / "model", ["sub/model.safetensors"])
+    assert (tmp_path / "model" / "sub" / "model.safetensors").samefile(kept)

@@ -33,6 +33,11 @@ class Hub:
     files: dict[str, bytes] = field(default_factory=lambda: dict(FOLDER))
     gated: bool = False
     served: list[str] = field(default_factory=list)
+    ranges: list[str | None] = field(default_factory=list)
+    cut_at: int | None = None
+    """After so many bytes of a file the connection ends, every time it is asked for from its beginning."""
+    damaged: int = 0
+    """So many answers to come are not what is published."""
 
 
 def handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
@@ -46,7 +51,7 @@ def handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
             path = unquote(urlsplit(self.path).path)
             if path == "/":
                 return self._send(200, b"")
-            if hub.gated and self.headers.get("Authorization") != f"Bearer {TOKEN}":
+            if hub.gated and path.startswith("/meta/") and self.headers.get("Authorization") != f"Bearer {TOKEN}":
                 return self._send(403, b"", {"X-Error-Code": "GatedRepo"})
             if path.startswith("/api/models/meta/tiny/tree/"):
                 return self._send(200, json.dumps([self._entry(n, d) for n, d in hub.files.items()]).encode())
@@ -58,12 +63,29 @@ def handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
             if name not in hub.files:
                 code = "EntryNotFound" if path.startswith("/meta/tiny/") else "RepoNotFound"
                 return self._send(404, b"", {"X-Error-Code": code})
-            if self.command == "GET":
-                hub.served.append(name)
-            return self._send(200, hub.files[name], {"ETag": f'"{_oid(hub.files[name])}"', "X-Repo-Commit": COMMIT})
+            hub.served.append(name)
+            hub.ranges.append(self.headers.get("Range"))
+            data = hub.files[name]
+            if hub.damaged:
+                hub.damaged -= 1
+                data = b"X" * len(data)
+            at = int((self.headers.get("Range") or "bytes=0-")[6:-1])
+            if at:
+                return self._send(206, data[at:], {"Content-Range": f"bytes {at}-{len(data) - 1}/{len(data)}"})
+            if hub.cut_at is not None:
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data[: hub.cut_at])
+                self.close_connection = True
+                return None
+            return self._send(200, data)
 
         def _entry(self, name: str, data: bytes) -> dict[str, object]:
-            return {"type": "file", "path": name, "size": len(data), "oid": _oid(data)}
+            known: dict[str, object] = {"type": "file", "path": name, "size": len(data), "oid": _oid(data)}
+            if name.endswith((".safetensors", ".gguf")):
+                known["lfs"] = {"oid": sha256(data), "size": len(data), "pointerSize": 130}
+            return known
 
         def _send(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
             self.send_response(status)
@@ -80,7 +102,7 @@ def handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
 
 
 def _oid(data: bytes) -> str:
-    return hashlib.sha1(data, usedforsecurity=False).hexdigest()
+    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
 
 
 @pytest.fixture
@@ -112,6 +134,40 @@ def test_a_folder_is_downloaded_and_installed(hub: Hub, models_dir: Path, progre
     assert {p.name for p in place.iterdir()} == {*FOLDER, store.PROVENANCE}
     assert (place / "model.safetensors").read_bytes() == b"weights"
     assert store.is_present(models_dir, model)
+
+
+def test_a_file_cut_in_the_middle_goes_on_from_there(hub: Hub, models_dir: Path, progress: Progress) -> None:
+    hub.files["model.safetensors"] = bytes(range(256)) * 40
+    hub.cut_at = 10_000
+    place = fetch.fetch_model(spec(FOLDER_SOURCE), models_dir, progress)
+    assert "bytes=10000-" in hub.ranges
+    assert (place / "model.safetensors").read_bytes() == hub.files["model.safetensors"]
+    assert store.read_provenance(place)["sha256"]["model.safetensors"] == sha256(hub.files["model.safetensors"])
+
+
+def test_a_fetch_that_was_killed_goes_on_from_what_it_left(hub: Hub, models_dir: Path, progress: Progress) -> None:
+    hub.files["model.safetensors"] = bytes(range(256)) * 40
+    part = models_dir / store.KEPT / "hub" / "meta--tiny" / COMMIT / "model.safetensors.part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(hub.files["model.safetensors"][:7000])
+    place = fetch.fetch_model(spec(FOLDER_SOURCE), models_dir, progress)
+    assert hub.ranges[hub.served.index("model.safetensors")] == "bytes=7000-"
+    assert (place / "model.safetensors").read_bytes() == hub.files["model.safetensors"]
+    assert not part.exists()
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
+def test_what_is_not_what_the_hub_publishes_is_fetched_once_more_and_then_refused(
+    hub: Hub, tmp_path: Path, models_dir: Path, progress: Progress, name: str
+) -> None:
+    hub.files = {name: FOLDER[name]}
+    source = HubSource(repo="meta/tiny", revision="main", file=name)
+    hub.damaged = 1
+    assert sources.obtain(source, tmp_path, progress).read_bytes() == FOLDER[name]
+    assert hub.served == [name, name]
+    hub.damaged = 2
+    with pytest.raises(SourceError, match=f"{name}: (sha256|blob) is .* is published; .*do not trust it"):
+        sources.obtain(source, models_dir, progress)
 
 
 def test_a_second_download_takes_what_the_cache_has(hub: Hub, models_dir: Path, progress: Progress) -> None:

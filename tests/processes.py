@@ -79,7 +79,7 @@ class Stack:
         self.env = {
             "ARENA_DATA_DIR": str(folder),
             "ARENA_LIMITS": "off",
-            "ARENA_INTEGRITY": "off",
+            "ARENA_INTEGRITY_WPM": "0",  # nobody reads here
             "ARENA_BIND": f"127.0.0.1:{self.port},127.0.0.1:{self.private_port}",
             "ARENA_PRIVATE_PORT": str(self.private_port),
             "ARENA_RATING_PAUSE_S": "0.1",

@@ -34,7 +34,6 @@ class Web:
             "ARENA_REDIS_URL": redis_url,
             "ARENA_DATA_DIR": str(folder),
             "ARENA_LIMITS": "off",
-            "ARENA_INTEGRITY": "off",
             "ARENA_CATALOG": str(ROOT / "ops/catalogs/echo.toml"),
             "ARENA_BIND": f"127.0.0.1:{self.port}",
             **env,

@@ -49,13 +49,7 @@ def running_arena(catalog: str, models: Sequence[str], *, max_tokens: int, env: 
             str(data / "catalog.toml"),
             *where,
         ]
-        environment = {
-            **os.environ,
-            "ARENA_LIMITS": "off",
-            "ARENA_INTEGRITY": "off",
-            **env,
-            "ARENA_MAX_TOKENS": str(max_tokens),
-        }
+        environment = {**os.environ, "ARENA_LIMITS": "off", **env, "ARENA_MAX_TOKENS": str(max_tokens)}
         try:
             subprocess.run(up, check=True, env=environment, stdout=sys.stderr)
             yield f"http://127.0.0.1:{port}"

@@ -105,7 +105,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             "ARENA_REDIS_URL": users["web"],
             "ARENA_CATALOG": str(folder / "catalog.toml"),
             "ARENA_LIMITS": "off",
-            "ARENA_INTEGRITY": "off",
         }
         made = Stack(env, folder)
         made.worker = celery_worker({**made.env, "ARENA_REDIS_URL": users["worker"]}, folder)
@@ -216,7 +215,7 @@ def test_a_flagged_vote_and_a_session_set_apart_leave_the_board_and_return(opera
     client = Client(operator.stack.url)
 
     def voted(winner: str) -> None:
-        battle = client.start("Who is better?")
+        battle = client.start(f"Who is better, or {winner}?")
         client.watch(battle)
         client.vote(battle, winner)
 

@@ -46,7 +46,7 @@ def records(arena: Arena, tmp_path: Path) -> Iterator[Process]:
         "ARENA_DATA_DIR": str(tmp_path),
         "ARENA_CATALOG": str(arena.settings.catalog),
         "ARENA_RATING_PAUSE_S": "0.2",
-        "ARENA_INTEGRITY": "off",  # one person asks the same thing again and again here
+        "ARENA_INTEGRITY_REPEATS": "0",  # one person asks the same thing again and again here
     }
     process = records_worker(env, tmp_path)
     with running(process):

@@ -43,7 +43,6 @@ def settings(redis_client: redis.Redis, redis_url: str, migrated: Path, tmp_path
         prompt_max_chars=100,
         rating_pause_s=0,
         limits="off",
-        integrity="off",
     )
 
 

@@ -8,7 +8,6 @@ from itertools import count
 from typing import Any
 
 import numpy as np
-import pytest
 import redis
 from flask import Flask
 from flask.testing import FlaskClient
@@ -22,16 +21,10 @@ from web.ratings.bradley_terry import fit
 from web.ratings.tally import Count
 from web.records.integrity import DONE_KEY, Integrity
 from web.records.service import Records
-from web.settings import WebSettings
 
 Begin = Callable[..., str]
 MODELS = ("m1", "m2", "m3", "m4")
 RIGGER, PERSON = "f" * 64, "a" * 64
-
-
-@pytest.fixture
-def settings(settings: WebSettings) -> WebSettings:
-    return settings.model_copy(update={"integrity": "on"})
 
 
 def cast(client: FlaskClient, begin: Begin, finish: Any, prompt: str = "Why?", **sides: Any) -> tuple[Any, str]:

@@ -171,8 +171,8 @@ def test_nul_characters_of_a_model_are_left_out(begin: Begin, records: Records, 
     assert words(arena, battle)["a"] == "ab"
 
 
-def vote(client: FlaskClient, begin: Begin, finish: Callable[..., Any], winner: str) -> None:
-    battle = begin()
+def vote(client: FlaskClient, begin: Begin, finish: Callable[..., Any], winner: str, prompt: str = "Why?") -> None:
+    battle = begin(prompt)
     finish(battle)
     assert client.post(f"/api/battles/{battle}/vote", json={"winner": winner}).status_code == 201
 
@@ -217,8 +217,8 @@ class TestAFloodOfVotes:
         vote(client, begin, finish, "a")
         assert records.refresh_ratings() is True
         redis_client.delete("records")
-        for winner in ("b", "tie", "a"):
-            vote(client, begin, finish, winner)
+        for prompt, winner in (("Who?", "b"), ("When?", "tie"), ("How?", "a")):
+            vote(client, begin, finish, winner, prompt)
             assert records.refresh_ratings() is False
         later = [m for m in queued(redis_client, "records") if m["headers"]["eta"]]
         assert len(later) == 1

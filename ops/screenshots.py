@@ -60,7 +60,7 @@ def picture_battle(browser: Browser, url: str, out: Path, theme: str, after_s: f
 
     page.goto(url)
     page.get_by_label("Your prompt").fill(PROMPT)
-    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Start battle").click()  # by hand: a key would have the focus shown
     page.locator(".prose > *").first.wait_for()
     page.wait_for_timeout(after_s * 1000)
     save("streaming")

@@ -53,7 +53,7 @@ class Script:
         self._told: list[ev.StoredEvent] = [ev.TurnStarted(turn=1, prompt=PROMPT)]
         page.route_web_socket("**/ws", self._meet)
         page.route(f"**/api/battles/{BATTLE}", _begun_now)
-        page.route("**/api/leaderboard", lambda route: route.fulfill(json={"models": []}))
+        page.route("**/api/leaderboard", lambda route: route.fulfill(json={"updated_at": None, "models": []}))
 
     def open(self) -> None:
         self._page.goto(f"{self._url}/battles/{BATTLE}")
@@ -98,4 +98,5 @@ class Script:
 def _begun_now(route: Route) -> None:
     """What the page asks to learn since when somebody waits."""
     moment = datetime.now(UTC).replace(microsecond=0)
-    route.fulfill(json={"created_at": moment.isoformat()}, headers={"Date": format_datetime(moment, usegmt=True)})
+    told = {"created_at": moment.isoformat(), "voted_at": None, "ranked": True}
+    route.fulfill(json=told, headers={"Date": format_datetime(moment, usegmt=True)})

@@ -97,6 +97,12 @@ def _page(path: str) -> Callable[[Visit], None]:
     return lambda visit: visit.goto(path)
 
 
+def _named(visit: Visit) -> None:
+    visit.goto("/")
+    visit.page.get_by_text("Compare two models of your choice").click()
+    visit.page.get_by_label("The other model").wait_for()
+
+
 def _composing(visit: Visit) -> None:
     visit.goto("/")
     visit.write("Explain tides to a sailor.\nIn two paragraphs.")
@@ -147,6 +153,7 @@ REVEALED = (ev.BattleVoted(winner="a"), ev.BattleRevealed(models=MODELS))
 STATES = (
     State("empty", _page("/")),
     State("composing", _composing),
+    State("named", _named),
     State("over-limit", _over_limit),
     State("queued", _told("2nd in line", ev.BattleQueued(position=2, eta_s=30))),
     State("loading", _told("Loading the models", ev.BattleLoading(fraction=0.5, eta_s=9))),

@@ -117,6 +117,26 @@ def test_a_conversation_is_judged_explained_shared_and_deleted(
     expect(page.get_by_role("heading", name="My battles")).to_be_focused()
 
 
+def test_a_pair_of_ones_choosing_meets_and_does_not_count(page: Page, echo_arena: Stack) -> None:
+    page.goto(echo_arena.url)
+    page.get_by_text("Compare two models of your choice").click()
+    one, other = page.get_by_label("One model"), page.get_by_label("The other model")
+    names = one.locator("option").all_text_contents()
+    other.select_option(names[0])
+    expect(one).to_have_value(one.locator("option").nth(1).get_attribute("value") or "")
+    one.select_option(names[-1])
+    page.get_by_label("Your prompt").fill("Which of you is shorter?")
+    page.keyboard.press("Enter")
+    expect(vote(page, "Tie")).to_be_enabled()
+    assert not any(name in page.content() for name in names), "no name before the vote"
+    page.keyboard.press("Alt+2")
+    page.get_by_role("button", name="Count it now").click()
+    expect(page.get_by_text("You chose the pair, so your vote does not move the leaderboard.")).to_be_visible()
+    assert {page.locator(f".side-{s} h2 a").inner_text() for s in "ab"} == {names[0], names[-1]}
+    page.get_by_role("button", name="New battle").last.click()
+    expect(page.locator(".named select")).to_have_count(0)
+
+
 def test_everything_can_be_done_with_the_keyboard_and_the_focus_is_always_seen(page: Page, echo_arena: Stack) -> None:
     page.goto(echo_arena.url)
     expect(page.get_by_label("Your prompt")).to_be_focused()

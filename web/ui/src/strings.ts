@@ -22,6 +22,11 @@ export const strings = {
     _("Give me three dinner ideas with chickpeas, in a table."),
     _("Write the first paragraph of a mystery set in a lighthouse."),
   ],
+  named: {
+    title: _("Compare two models of your choice"),
+    note: _("Which of them is A stays hidden until you vote. The vote is kept, but does not move the leaderboard."),
+    labels: [_("One model"), _("The other model")],
+  },
   notice: _("Votes are published, what is written is not. Share nothing private."),
   noticeLink: _("What is stored, and for how long"),
   tooLong: (over: number) => ngettext("%(num)s character too long", "%(num)s characters too long", over),
@@ -108,7 +113,10 @@ export const strings = {
     both_bad: _("You found both bad"),
   } satisfies Record<Winner, string>,
   versus: (a: string, b: string) => _("A was %(a)s, B was %(b)s.", { a, b }),
-  counted: _("Your vote moves the leaderboard."),
+  counted: {
+    true: _("Your vote moves the leaderboard."),
+    false: _("You chose the pair, so your vote does not move the leaderboard."),
+  },
   chosen: _("Your choice"),
   newBattle: _("New battle"),
   again: _("Same prompt, two new models"),

@@ -22,6 +22,14 @@ export interface Begun {
   url: string;
 }
 
+export interface Contender {
+  id: string;
+  name: string;
+}
+
+/** Ids of two models; which of them is A is not the asker's to say. */
+export type Pair = readonly [string, string];
+
 export interface TurnBegun extends Begun {
   turn: number;
   retry: number;
@@ -66,21 +74,23 @@ async function wish<T>(what: string, grant: (key: Record<string, string>) => Pro
   return granted;
 }
 
-export function beginBattle(prompt: string): Promise<Begun> {
-  return wish(`begin ${prompt}`, (key) => begin(prompt, key));
+/** Of a pair that the arena draws, or of the two that are named. */
+export function beginBattle(prompt: string, named: Pair | null): Promise<Begun> {
+  const asked = named ? { prompt, models: named } : { prompt };
+  return wish(`begin ${named} ${prompt}`, (key) => begin(asked, key));
 }
 
 /** Where the arena asks a new session for a proof of work, that is done on the way. */
-async function begin(prompt: string, key: Record<string, string>): Promise<Begun> {
+async function begin(asked: object, key: Record<string, string>): Promise<Begun> {
   const guarded = document.getElementById("arena")?.dataset["guarded"] !== undefined;
   const first = guarded ? (await call<{ challenge: unknown }>("/api/challenge")).challenge : null;
   try {
-    return await post<Begun>("/api/battles", { prompt }, { ...key, ...(await proven(first)) });
+    return await post<Begun>("/api/battles", asked, { ...key, ...(await proven(first)) });
   } catch (error) {
     if (!(error instanceof Problem) || error.code !== "challenge_needed") throw error;
     const headers = await proven(error.challenge);
     if (!("Arena-Challenge" in headers)) throw error;
-    return await post<Begun>("/api/battles", { prompt }, { ...key, ...headers });
+    return await post<Begun>("/api/battles", asked, { ...key, ...headers });
   }
 }
 
@@ -142,6 +152,11 @@ export async function battleAge(id: string): Promise<number | null> {
 /** What the socket does not tell of a battle. */
 export function readBattle(id: string): Promise<{ voted_at: string | null; ranked: boolean }> {
   return call(`/api/battles/${id}`);
+}
+
+/** Who takes part. */
+export async function readContenders(): Promise<readonly Contender[]> {
+  return (await call<{ models: Contender[] }>("/api/models")).models;
 }
 
 /** The board of all votes as it stands; `updated_at` is null before the first one. */

@@ -6,6 +6,7 @@
  */
 import { computed, signal } from "@preact/signals";
 import { askTurn, beginBattle, cancelBattle, castVote, Problem, retryTurn } from "./api";
+import type { Pair } from "./api";
 import { Ballot } from "./ballot";
 import { remember } from "./began";
 import { accept } from "./cursor";
@@ -30,6 +31,8 @@ export class Store {
   /** What is being written: the first prompt of a battle to come, and the next one of this battle. */
   readonly draft = new Draft("arena-draft");
   readonly reply = signal("");
+  /** The pair that somebody asked for; null: the arena draws one. */
+  readonly named = signal<Pair | null>(null);
   readonly sending = signal(false);
   readonly stopping = signal(false);
   readonly ballot = new Ballot((battle, winner) => this.cast(battle, winner));
@@ -64,9 +67,9 @@ export class Store {
   }
 
   /** Begin a battle; the draft stays until the server has taken it. Returns whether it has. */
-  begin(prompt: string): Promise<boolean> {
+  begin(prompt: string, named: Pair | null = null): Promise<boolean> {
     return this.submit(prompt, async () => {
-      const { id, url } = await beginBattle(prompt);
+      const { id, url } = await beginBattle(prompt, named);
       if (this.draft.value === prompt) this.draft.value = "";
       remember(id);
       history.pushState(null, "", url);

@@ -1,5 +1,6 @@
 /** The empty page: one prompt to write, four to borrow. */
 import { Field } from "./field";
+import { Named } from "./named";
 import { ProblemNote } from "./problem";
 import { strings } from "../strings";
 import type { Limits } from "../live/limits";
@@ -21,7 +22,7 @@ export function Composer({ store, limits }: { store: Store; limits: Limits }) {
         id={ID} label={strings.promptLabel} hint={strings.promptHint} text={store.draft} limit={limits.prompt}
         rows={3} note={strings.keys} ready={!store.sending.value} focus
         action={store.sending.value ? strings.sending : strings.send}
-        typed={() => store.warm()} send={(prompt) => void store.begin(prompt)}
+        typed={() => store.warm()} send={(prompt) => void store.begin(prompt, store.named.value)}
       />
       <ProblemNote problem={store.problem.value} />
       <h2 class="examples-label">{strings.examplesLabel}</h2>
@@ -30,6 +31,7 @@ export function Composer({ store, limits }: { store: Store; limits: Limits }) {
           <li key={prompt}><button type="button" onClick={() => borrow(prompt)}>{prompt}</button></li>
         ))}
       </ul>
+      <Named store={store} />
       <p class="notice">{strings.notice} <a href="/notice">{strings.noticeLink}</a></p>
     </div>
   );

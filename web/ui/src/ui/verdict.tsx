@@ -1,5 +1,7 @@
 /** After the vote: what was chosen, who they were, why it was so, and where to go from here. */
+import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
+import { readBattle } from "../live/api";
 import { Again } from "./again";
 import { Remarks } from "./remarks";
 import { Share } from "./share";
@@ -15,12 +17,13 @@ export function Verdict({ store, limits }: { store: Store; limits: Limits }) {
   }, []);
   const { winner, models } = store.view.value;
   const battle = store.battle.value;
+  const ranked = useRanked(battle);
   return (
     <>
       <div class="verdict">
         <div>
           <h2 ref={heading} tabIndex={-1} data-heading>{winner && strings.verdict[winner]}</h2>
-          <p>{models && strings.versus(models.a.name, models.b.name)} {strings.counted}</p>
+          <p>{models && strings.versus(models.a.name, models.b.name)} {ranked !== null && strings.counted[`${ranked}`]}</p>
         </div>
         <div class="actions">
           <a class="button" href="/leaderboard">{strings.board}</a>
@@ -32,4 +35,13 @@ export function Verdict({ store, limits }: { store: Store; limits: Limits }) {
       {battle && <Remarks key={battle} battle={battle} fresh={store.fresh.value} limit={limits.comment} />}
     </>
   );
+}
+
+/** Whether the vote is one for the board; null until that is known. */
+function useRanked(battle: string | null): boolean | null {
+  const ranked = useSignal<boolean | null>(null);
+  useEffect(() => {
+    if (battle) void readBattle(battle).then((told) => (ranked.value = told.ranked), () => undefined);
+  }, [battle]);
+  return ranked.value;
 }

@@ -226,7 +226,11 @@ def test_nothing_is_cut_off_on_a_small_screen(page: Page, script: Script, width:
 
 def test_on_a_small_phone_the_foot_is_in_sight_while_the_next_turn_is_answered(page: Page, script: Script) -> None:
     page.set_viewport_size({"width": 320, "height": 640})
-    script.tell(*STARTED, *WRITTEN, ev.BattleVotable(), ev.TurnStarted(2, "And why does it never end?"), *STARTED)
+    script.tell(*STARTED, *WRITTEN, ev.BattleVotable(), ev.TurnStarted(2, "And why does it never end?"))
+    expect(page.locator(".line")).to_be_visible()
+    for name in ("Stop", "Tie", "Ask both"):
+        expect(page.get_by_role("button", name=name)).to_be_in_viewport(ratio=1)
+    script.tell(*STARTED)
     script.tell(ev.SideDelta("a", "Because.\n\n" * 30 + "The end so far"))
     for name in ("Stop", "Tie", "Ask both"):
         expect(page.get_by_role("button", name=name)).to_be_in_viewport(ratio=1)

@@ -63,4 +63,5 @@ def report_of(pool: Pool, worker: str, accepting: bool, asked: Mapping[str, floa
         line_s=sum(line.expected_s(state, g.models) for g in line.groups(queue)),
         each_s=state.typical_s / max(min((e.seats for e in here.values()), default=1), 1),
         asked=dict(asked),
+        planned=tuple(sorted({w.model for w in state.wishes if w.kind == "load"})),
     )

@@ -38,10 +38,11 @@ from worker.elsewhere import Elsewhere
 from worker.engines import EngineFactory
 from worker.loop import Loop
 from worker.models.fitting import Fit
-from worker.pool.learnt import LearntSizes, first_to_load
+from worker.pool.learnt import LearntSizes
 from worker.pool.meter import Meter, NoMeter
 from worker.pool.pool import Pool
 from worker.pool.states import Rules
+from worker.preload import agreed
 from worker.report import report_of
 from worker.settings import WorkerSettings
 from worker.stopping import HandedBack, Stop, StopReason
@@ -148,7 +149,7 @@ class Runtime:
         self._demand = Demand(self.pool.clock)
         self._elsewhere = Elsewhere(self.name, self._redis)
         self.drain = Drain(self.pool.operations, lambda: len(self.running), self._drain_changed)
-        self.pool.start(first_to_load(self.fit) if s.preload is None else s.preload)
+        self.pool.start(await agreed(self._redis, self.name, self.fit, s.preload))
         work = (self._report_always(), self._watch_cancels(), self.audit.write_always())
         self._tasks = [asyncio.create_task(w) for w in work]
 

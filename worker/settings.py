@@ -32,7 +32,8 @@ class WorkerSettings(BaseSettings):
     max_resident: int = Field(default=2, ge=1)
     """Engines in memory at once. Two, so that a pair fits; with one, a battle's sides are answered in turn."""
     preload: Annotated[tuple[str, ...] | None, NoDecode] = None
-    """Comma-separated model ids to load before the worker accepts battles; default: the catalog's first that fit."""
+    """Comma-separated model ids to load before the worker accepts battles; default: the catalog's first that
+    fit, or of these what other workers have too little of."""
     queue_bound: int = Field(default=100, ge=1)
     """Battles waiting for engines beyond which web refuses new ones."""
     max_wait_s: float = Field(default=120.0, gt=0)

@@ -70,6 +70,8 @@ class Residency(msgspec.Struct, frozen=True):
     """Seconds by which one more battle puts off the next."""
     asked: dict[str, float] = {}
     """Battles a minute lately, by :func:`pair_key`, and chats by model."""
+    planned: tuple[str, ...] = ()
+    """Models that are to be loaded before or after those that are loading now."""
     silent_s: float = 0.0
     """Seconds since the report came, as its reader found; of interest only once they are many."""
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from worker.contract.catalog import ModelSpec
-from worker.memory import NOTHING, Bytes, Footprint
+from worker.memory import Bytes, Footprint
 from worker.models.facts import Facts, facts_of
 from worker.models.fitting import Fit
 from worker.models.memory import footprint, kv_bytes_for, refined
@@ -58,19 +58,3 @@ class LearntSizes:
         if found is None:
             found = self._facts[spec] = facts_of(spec, self._models_dir)
         return found
-
-
-def first_to_load(fit: Fit) -> tuple[str, ...]:
-    """What to load before anybody asks: the catalog's first engines, as many as there are places and bytes for."""
-    chosen: list[str] = []
-    held = NOTHING
-    for engine in fit.engines:
-        if engine.spec.engine == "remote":
-            chosen.append(engine.id)
-            continue
-        more = held + engine.footprint.resident
-        here = sum(e.id in chosen and e.spec.engine != "remote" for e in fit.engines)
-        if here < fit.scene.capacity and more.fits(fit.scene.budget):
-            chosen.append(engine.id)
-            held = more
-    return tuple(chosen)

@@ -2,7 +2,7 @@
 
 Starts an arena of stand-ins for it, unless ``--url`` names one that runs. ``--battle`` adds pictures of a real battle
 there, from the first words to the names; the README's, ``ops/images/arena.png``, is ``battle-streaming-light-1280.png``
-of an arena with the CPU catalog.
+of an arena with the CPU catalog, taken `--after 26`.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--url", help="an arena that runs (default: one of stand-ins is started)")
     parser.add_argument("--states", default=",".join(s.name for s in STATES), help="comma-separated (default: all)")
     parser.add_argument("--battle", action="store_true", help="a real battle too")
-    parser.add_argument("--after", type=float, default=26.0, help="seconds of streaming before its picture (default 26)")
+    parser.add_argument("--after", type=float, default=6.0, help="seconds of streaming before its picture (default 6)")
     args = parser.parse_args(argv)
     names = [name for name in args.states.split(",") if name]
     if unknown := set(names) - {s.name for s in STATES}:

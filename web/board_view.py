@@ -59,7 +59,7 @@ def read_board_page(session: Session, arena: Arena, category: str, sort: str) ->
         _with_whiskers(_sorted(ranked, sort), ranked),
         _heatmaps(ranked, met) if met else None,
         [(row, [_between(met, row.model, other.model) for other in ranked]) for row in ranked] if met else [],
-        _history(traced, moments),
+        _history(traced, moments, arena.settings.min_votes),
         [(m, {r.model: r.rating for r in m.models}) for m in _spread(moments)],
         traced,
     )
@@ -106,15 +106,27 @@ def _heatmaps(ranked: Sequence[Row], met: Mapping[tuple[str, str], Meetings]) ->
     )
 
 
-def _history(traced: Sequence[Row], moments: Sequence[Moment]) -> Markup | None:
+def _history(traced: Sequence[Row], moments: Sequence[Moment], min_votes: int) -> Markup | None:
     if len(moments) < 2:
         return None
-    lines = [Line(row.name, _trace(row.model, moments)) for row in traced]
+    lines = _lines([(row.model, row.name) for row in traced], moments, min_votes)
     return _safe(pictures.history(lines, gettext("Ratings over time")))
 
 
-def _trace(model: str, moments: Sequence[Moment]) -> list[tuple[Any, float]]:
-    return [(m.at, row.rating) for m in moments for row in m.models if row.model == model]
+def _lines(models: Sequence[tuple[str, str]], moments: Sequence[Moment], min_votes: int) -> list[Line]:
+    """Of each from ``min_votes`` votes on: what it was rated before jumps about and would leave the others no room.
+
+    From the first vote on while that would leave nothing to draw.
+    """
+    for least in (min_votes, 0):
+        lines = [Line(name, _trace(model, moments, least)) for model, name in models]
+        if any(len(one.points) > 1 for one in lines):
+            break
+    return [one for one in lines if one.points]
+
+
+def _trace(model: str, moments: Sequence[Moment], least: int) -> list[tuple[Any, float]]:
+    return [(m.at, row.rating) for m in moments for row in m.models if row.model == model and row.votes >= least]
 
 
 def _spread(moments: Sequence[Moment]) -> list[Moment]:
@@ -151,8 +163,8 @@ def read_model_page(session: Session, arena: Arena, model: str) -> ModelPage:
     told = known(session, arena.catalog, [model, *others])
     moments = read_history(session, OVERALL, _SNAPSHOTS, model)
     itself = told[model]
-    trace = _trace(model, moments)
-    title = gettext("Ratings over time")
+    lines = _lines([(model, itself.name)], moments, arena.settings.min_votes)
+    moved = any(len(one.points) > 1 for one in lines)
     return ModelPage(
         itself,
         contender,
@@ -161,7 +173,7 @@ def read_model_page(session: Session, arena: Arena, model: str) -> ModelPage:
         _record(contender),
         {m: told[m].name for m in others},
         _standings(contender, arena.settings.min_votes),
-        _safe(pictures.history([Line(itself.name, trace)], title, height=220)) if len(trace) > 1 else None,
+        _safe(pictures.history(lines, gettext("Ratings over time"), height=220)) if moved else None,
         [(m, {r.model: r.rating for r in m.models}) for m in _spread([m for m in moments if m.models])],
         [told[m] for m in (row.variants if row else ())],
     )

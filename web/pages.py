@@ -88,7 +88,8 @@ def model(model_id: str) -> str:
     """One contender: what is known of it and how it fared; also for those that take part no more."""
     context = arena()
     page = context.db.read(lambda s: read_model_page(s, context, model_id))
-    return render_template("model.html", page=page, board_url=_board_url, **WORDS)
+    votes = context.settings.min_votes
+    return render_template("model.html", page=page, min_votes=votes, board_url=_board_url, **WORDS)
 
 
 @pages.get("/about")

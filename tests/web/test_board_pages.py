@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -111,12 +112,32 @@ def test_the_figures_of_honesty_are_told_in_words(
     assert "1 an answer told who wrote it" in told
 
 
+def test_a_first_place_that_nothing_was_found_to_overthrow_says_so_and_no_number(
+    client: FlaskClient, built: Path, votes: Callable[..., None]
+) -> None:
+    votes(*[(SWIFT, SAGE, "a")] * 5)
+    told = read(client, "/leaderboard").select_one("dl.honesty dd").get_text(" ")  # type: ignore[union-attr]
+    assert not client.get("/api/leaderboard").get_json()["honesty"]["flip"]["confirmed"]
+    assert told.startswith("None found")
+    assert not re.search(r"\d", told.replace("(stand-in)", ""))
+
+
 def test_the_history_appears_with_the_second_snapshot(client: FlaskClient, built: Path, board: None) -> None:
     page = read(client, "/leaderboard")
-    assert [t.text for t in page.select("svg.history g > title")] == [
-        row["name"] for row in client.get("/api/leaderboard").get_json()["models"]
-    ]
-    assert len(page.select("table.matrix")[1].select("tbody tr")) == 2
+    names = [row["name"] for row in client.get("/api/leaderboard").get_json()["models"]]
+    table = page.select("table.matrix")[1]
+    assert [th.text for th in table.select("thead th")][1:-1] == names
+    assert len(table.select("tbody tr")) == 2
+    firm = [t.text for t in page.select("svg.history g > title")]
+    assert firm == names[:2], "one with two votes jumps about, and would leave the others no room"
+
+
+def test_while_no_model_has_many_votes_the_history_shows_them_all(
+    client: FlaskClient, built: Path, votes: Callable[..., None]
+) -> None:
+    votes((SWIFT, SAGE, "a"))
+    votes((BARD, SAGE, "b"))
+    assert len(read(client, "/leaderboard").select("svg.history g > title")) == 3
 
 
 def test_what_can_be_downloaded_is_there(client: FlaskClient, built: Path, board: None) -> None:

@@ -30,6 +30,8 @@ from web.ratings.svg import (
 )
 
 CELL = 44
+_LEAD = 22
+"""From a line's end to its label, which may have to make room for another."""
 _DASHES = (None, "6 3", "2 3", "9 3 2 3", "12 4", "4 2 1 2")
 
 
@@ -94,7 +96,7 @@ def heatmap(
 
 def history(lines: Sequence[Line], title: str = "Ratings over time", height: int = 320, *, file: bool = False) -> str:
     """A line per model, told apart by its dashes and by its label where it ends."""
-    right = WIDTH - margin(one.label for one in lines)
+    right = WIDTH - margin(one.label for one in lines) - _LEAD
     values = [value for one in lines for _, value in one.points]
     moments = [at for one in lines for at, _ in one.points]
     low, high = min(values, default=0.0), max(values, default=1.0)
@@ -145,7 +147,8 @@ def _path(
             stroke_width=2 if n < len(_DASHES) else 1, stroke_dasharray=_DASHES[n % len(_DASHES)],
         ),
         tag("circle", class_="point", cx=across(last_at), cy=up(last), r=3, fill="currentColor"),
-        text(cut(one.label, LABEL), right + PAD, label_y + 4, "label"),
+        line(across(last_at), up(last), right + _LEAD - 3, label_y, "leader", stroke_opacity=0.5),
+        text(cut(one.label, LABEL), right + _LEAD, label_y + 4, "label"),
     )  # fmt: skip
 
 

@@ -18,6 +18,9 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 from werkzeug.serving import make_server
 
+from ops import assets
+from ops.states import State, Visit
+
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
@@ -54,6 +57,28 @@ text = "{{prompt}}"
 """
 
 
+def _unfolded(visit: Visit) -> None:
+    visit.goto("/leaderboard")
+    for summary in visit.page.locator("main summary").all():
+        summary.click()
+
+
+FULL = (
+    State("board", lambda visit: visit.goto("/leaderboard", "svg.history")),
+    State("board-unfolded", _unfolded),
+    State("board-category", lambda visit: visit.goto("/leaderboard?category=code&sort=votes")),
+    State("board-model", lambda visit: visit.goto(f"/models/{VIEWED}", "svg.whiskers")),
+    State("board-newcomer", lambda visit: visit.goto(f"/models/{NEWCOMER}")),
+    State("board-retired", lambda visit: visit.goto(f"/models/{RETIRED}")),
+)
+"""Of an arena with votes."""
+EMPTY = (
+    State("board-empty", lambda visit: visit.goto("/leaderboard", ".none")),
+    State("board-unvoted", lambda visit: visit.goto(f"/models/{VIEWED}", ".none")),
+)
+"""Of one before the first."""
+
+
 @contextlib.contextmanager
 def served(folder: Path, *, votes: bool) -> Iterator[str]:
     """The address of an arena without workers whose data lies in ``folder``; with ``votes``, or before the first."""
@@ -61,6 +86,7 @@ def served(folder: Path, *, votes: bool) -> Iterator[str]:
     from web.migrate import upgrade
     from web.settings import WebSettings
 
+    assets.build()
     folder.mkdir(parents=True, exist_ok=True)
     catalog = folder / "catalog.toml"
     catalog.write_text('title = "Made-up models"\n' + "".join(_entry(*m[:3]) for m in (*MODELS, _newcomer())))
@@ -105,7 +131,7 @@ def fill(arena: Arena) -> None:
     """Votes of half a year, the same every time, fitted as they came in."""
     from web.records.service import Records
 
-    rng = random.Random(6)  # noqa: S311: the same board every time
+    rng = random.Random(6)  # noqa: S311  # the same board every time
     records = Records(arena)
     strength = {m[0]: m[3] for m in MODELS} | {RETIRED: 930}
     for fit in range(_FITS):

@@ -92,16 +92,17 @@ def post_fork(server, worker):
 
 
 def post_worker_init(worker):
-    """On SIGTERM tell every socket to come back, instead of letting gunicorn wait for them to leave."""
+    """On SIGTERM tell every socket to come back and close idle connections, instead of waiting for them to leave."""
     import gevent
 
     live = getattr(worker.wsgi, "extensions", {}).get("arena_live")
     leave = signal.getsignal(signal.SIGTERM)
 
     def stop(signum, frame):
+        leave(signum, frame)
+        gevent.spawn(worker.hang_up)
         if live is not None:
             gevent.spawn(live.shutdown)
-        leave(signum, frame)
 
     signal.signal(signal.SIGTERM, stop)
 

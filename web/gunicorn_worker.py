@@ -11,13 +11,16 @@ sockets and locks; what would import those is therefore imported where it is use
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
+import os
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import gevent
+import gevent.monkey
 from gunicorn.errors import AppImportError
 from gunicorn.http import errors as parsing
 from gunicorn.workers.ggevent import GeventWorker
@@ -41,6 +44,11 @@ _REFUSALS: tuple[tuple[type[Exception], int, str, str], ...] = (
 class Worker(GeventWorker):  # type: ignore[misc]
     """To be named as ``worker_class``."""
 
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self._idle: set[Any] = set()
+        """Connections that have been answered and may ask again."""
+
     def load_wsgi(self) -> None:
         """A line instead of a traceback for settings that are no good; gunicorn then stops instead of trying again."""
         from click import ClickException
@@ -52,13 +60,35 @@ class Worker(GeventWorker):  # type: ignore[misc]
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> Any:
         """One request, its body and its answer each within their time."""
+        self._idle.discard(sock)
         sock.settimeout(STALLED_S)
         req.body = Patient(req.body, self._body_s(req))
         try:
-            return super().handle_request(listener_name, req, sock, addr)
+            handled = super().handle_request(listener_name, req, sock, addr)
         except TimeoutError:
             log.warning("a client that took nothing of its answer was cut off")
             raise StopIteration from None
+        self._idle.add(sock)
+        return handled
+
+    def handle(self, listener: Any, client: Any, addr: Any) -> None:
+        """One connection, to its end."""
+        try:
+            super().handle(listener, client, addr)
+        finally:
+            self._idle.discard(client)
+
+    def hang_up(self) -> None:
+        """When this process ends: close the connections on which nothing is asked, as nginx keeps many.
+
+        What has been asked on one already is still answered; whoever asks next does so of the process that follows.
+        """
+        import socket
+
+        plain = gevent.monkey.get_original("socket", "socket")
+        for idle in list(self._idle):
+            with contextlib.suppress(OSError), plain(fileno=os.dup(idle.fileno())) as same:
+                same.shutdown(socket.SHUT_RD)
 
     def _body_s(self, req: Any) -> float:
         announced = next((v for name, v in req.headers if name == "CONTENT-LENGTH"), "0")

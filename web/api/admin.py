@@ -76,6 +76,7 @@ def events() -> Response:
     signed = operators.validity(context, key)
     opened = OperatorStream(house, visitor, key.id, signed, request.environ.get("gunicorn.socket"))
     house.enter(opened, visitor, stream=True)
+    house.welcomed(opened)
     headers = {"X-Accel-Buffering": "no", "Cache-Control": "no-store, no-transform"}
     return Response(opened, content_type="text/event-stream", headers=headers)
 

@@ -54,6 +54,7 @@ def follow(battle_id: str) -> Response:
     visitor = Visitor(owner, client_address(request, context.settings), key=current_key_id())
     opened = stream.EventStream(house, visitor, battle_id, after, request.environ.get("gunicorn.socket"))
     house.enter(opened, visitor, stream=True)
+    house.welcomed(opened)
     headers = {"X-Accel-Buffering": "no", "Cache-Control": "no-store, no-transform"}
     return Response(_Body(opened), content_type="text/event-stream", headers=headers)
 

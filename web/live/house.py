@@ -67,7 +67,7 @@ class House:
 
     def check_open(self) -> None:
         """Raises NoRoom when nobody more can even be told why not."""
-        if self.going or len(self._refused) >= SPARE:
+        if len(self._refused) >= SPARE:
             raise NoRoom(retry_after_s=5)
 
     def enter(self, guest: Guest, visitor: Visitor, *, stream: bool = False) -> None:
@@ -75,7 +75,7 @@ class House:
 
         ``stream``: the reactor has no descriptor of it, so the house gives it its ticks.
         """
-        if self.going or len(self._guests) >= self._most:
+        if len(self._guests) >= self._most:
             raise NoRoom(retry_after_s=5)
         whose = self._caps.enter(visitor)
         if whose is not None:
@@ -89,6 +89,11 @@ class House:
         if visitor.key is not None:
             self.revoked.hold(visitor.key, guest)
         self.reactor.start()
+
+    def welcomed(self, guest: Guest) -> None:
+        """It has entered and been greeted. Who comes while the server goes is not refused, but told what all are."""
+        if self.going:
+            guest.goodbye(reconnect_after_ms=_soon())
 
     def see_out(self, guest: Guest) -> None:
         """It was refused, and is being told so."""
@@ -115,7 +120,7 @@ class House:
         with self._lock:
             leaving = list(self._guests)
         for guest in leaving:
-            guest.goodbye(reconnect_after_ms=random.randint(300, 3000))  # noqa: S311
+            guest.goodbye(reconnect_after_ms=_soon())
 
     def wait_empty(self, timeout: float) -> bool:
         """Until everybody has left, or ``timeout`` seconds."""
@@ -126,3 +131,8 @@ class House:
             streams = list(self._streams)
         for stream in streams:
             stream.tick()
+
+
+def _soon() -> int:
+    """Milliseconds; not the same for everybody."""
+    return random.randint(300, 3000)  # noqa: S311

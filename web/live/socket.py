@@ -67,6 +67,7 @@ class SocketLine:
             self.connection.refuse(code, refusal.detail, close, retryable=True)
         else:
             self.connection.greet(agreed)
+            self._house.welcomed(self)
 
     def readable(self) -> bool:
         try:

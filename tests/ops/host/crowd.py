@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import random
 import ssl
-import threading
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,12 @@ from urllib.parse import urlsplit
 from ops.bench.sockets.crowd import masked
 from web.security import COOKIE, TLS_PREFIX
 from worker.contract import events as ev
+from worker.loop import Loop
 
 HANDSHAKES = 32
 """At once; the rest wait their turn, as visitors of the page do not all come in one moment."""
+NEWCOMER_S = 0.02
+"""Between two who were not there before."""
 
 
 @dataclass(slots=True, eq=False)
@@ -58,7 +61,7 @@ class Viewer:
 
 
 class Crowd:
-    """All of them, on an event loop in a thread of its own. ``refused``: handshakes that did not succeed."""
+    """All of them. ``refused``: handshakes that did not succeed; ``newcomers``: how many came only to shake hands."""
 
     def __init__(self, url: str, authority: Path, viewers: list[Viewer]) -> None:
         self.viewers = viewers
@@ -66,23 +69,34 @@ class Crowd:
         self._origin = url
         self._port = urlsplit(url).port
         self._context = ssl.create_default_context(cafile=str(authority))
-        self._loop = asyncio.new_event_loop()
+        self._loop = Loop("crowd")
         self._handshakes = asyncio.Semaphore(HANDSHAKES)
-        self._thread = threading.Thread(target=self._loop.run_forever)
+        self.newcomers = 0
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[Crowd]:
         """While the block runs they watch; whoever is cut off comes back."""
-        self._thread.start()
-        everybody = asyncio.run_coroutine_threadsafe(self._everybody(), self._loop)
-        try:
+        with self._busy(self._everybody()):
             yield self
+        self._loop.end()
+
+    @contextlib.contextmanager
+    def coming(self) -> Iterator[None]:
+        """While the block runs somebody comes who was not there before, again and again."""
+        with self._busy(self._newcomers()):
+            yield
+
+    @contextlib.contextmanager
+    def _busy(self, work: Coroutine[Any, Any, None]) -> Iterator[None]:
+        if not self._loop.alive:
+            self._loop.start()
+        over = asyncio.Event()
+        done = asyncio.run_coroutine_threadsafe(_until(over, work), self._loop.asyncio)
+        try:
+            yield
         finally:
-            everybody.cancel()
-            asyncio.run_coroutine_threadsafe(self._loop.shutdown_asyncgens(), self._loop).result()
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-            self._loop.close()
+            self._loop.asyncio.call_soon_threadsafe(over.set)
+            done.result(30)
 
     def following(self, times: int) -> bool:
         """Whether every one has begun to follow at least so often."""
@@ -92,6 +106,16 @@ class Crowd:
         async with asyncio.TaskGroup() as group:
             for viewer in self.viewers:
                 group.create_task(self._watch(viewer))
+
+    async def _newcomers(self) -> None:
+        """From addresses of their own, so that nginx counts none of them out."""
+        for number in itertools.cycle(range(1, 250)):
+            one = Viewer(self.viewers[0].battle, self.viewers[0].cookie, f"127.0.2.{number}")
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+                _, writer = await self._connected(one)
+                writer.transport.abort()
+                self.newcomers += 1
+            await asyncio.sleep(NEWCOMER_S)
 
     async def _watch(self, viewer: Viewer) -> None:
         while True:
@@ -103,14 +127,7 @@ class Crowd:
     async def _once(self, viewer: Viewer) -> float:
         """Follow until the socket ends; seconds after which the server wants to see it again."""
         async with self._handshakes:
-            reader, writer = await asyncio.open_connection(
-                "127.0.0.1", self._port, ssl=self._context, server_hostname="localhost", local_addr=(viewer.address, 0)
-            )
-            try:
-                await self._greet(viewer, reader, writer)
-            except BaseException:
-                writer.transport.abort()
-                raise
+            reader, writer = await self._connected(viewer)
         again = 0.3
         try:
             while True:
@@ -130,6 +147,22 @@ class Crowd:
         finally:
             writer.transport.abort()
 
+    async def _connected(self, viewer: Viewer) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """After the handshake. Raises OSError or IncompleteReadError when it was refused, which is noted."""
+        try:
+            reader, writer = await asyncio.open_connection(
+                "127.0.0.1", self._port, ssl=self._context, server_hostname="localhost", local_addr=(viewer.address, 0)
+            )
+            try:
+                await self._greet(viewer, reader, writer)
+            except BaseException:
+                writer.transport.abort()
+                raise
+        except (OSError, asyncio.IncompleteReadError) as error:
+            self.refused.append(str(error) or type(error).__name__)
+            raise
+        return reader, writer
+
     async def _greet(self, viewer: Viewer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = [
             "GET /ws HTTP/1.1", f"Host: {urlsplit(self._origin).netloc}", "Upgrade: websocket", "Connection: Upgrade",
@@ -140,10 +173,20 @@ class Crowd:
         writer.write("\r\n".join(head).encode())
         said = await reader.readuntil(b"\r\n\r\n")
         if b" 101 " not in said[:20]:
-            self.refused.append(said[:40].decode(errors="replace").splitlines()[0])
-            raise ConnectionRefusedError
+            raise ConnectionRefusedError(said[:40].decode(errors="replace").splitlines()[0])
         wish = ev.Subscribe(viewer.battle, viewer.epoch or None, viewer.seq if viewer.epoch else None)
         writer.write(masked(1, ev.encode(wish)))
+
+
+async def _until(over: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
+    """Its failure is ours, whenever it comes."""
+    task = asyncio.ensure_future(work)
+    waiting = asyncio.ensure_future(over.wait())
+    await asyncio.wait((task, waiting), return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
 
 
 async def _frame(reader: asyncio.StreamReader) -> tuple[int, bytes]:

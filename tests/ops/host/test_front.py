@@ -52,8 +52,9 @@ def streamed(running: Installed, sockets: int, hz: float, steps: list[Callable[[
         speaking = threading.Thread(target=speak, args=(running, battles, hz, over, said))
         speaking.start()
         try:
-            for step in steps:
-                step(running, crowd)
+            with crowd.coming():
+                for step in steps:
+                    step(running, crowd)
         finally:
             over.set()
             speaking.join()
@@ -66,8 +67,11 @@ def streamed(running: Installed, sockets: int, hz: float, steps: list[Callable[[
     came = sum(v.came for v in crowd.viewers)
     print(
         f"{sockets} sockets, {len(battles)} battles, {said[0]} words to each: {sockets * said[0]} wanted, {lost} lost, "
-        f"{repeated} repeated; {came - sockets} came back, {len(crowd.refused)} handshakes refused {set(crowd.refused)}"
+        f"{repeated} repeated; {came - sockets} came back, {crowd.newcomers} newcomers, "
+        f"{len(crowd.refused)} handshakes refused {set(crowd.refused)}"
     )
+    assert crowd.newcomers > len(steps)
+    assert crowd.refused == []
     assert (lost, repeated) == (0, 0)
     assert [v.notes for v in crowd.viewers if v.notes] == []
     assert all(v.words == wanted for v in crowd.viewers)

@@ -21,7 +21,6 @@ from tests.processes import Stack, arena
 from tests.redis_server import private_redis
 from worker.contract import events as ev
 
-BATTLES = 50
 VISITORS = 6
 NAMES = ("quartz", "zircon", "beryl", "garnet", "opal", "topaz")
 ECHO = {
@@ -175,26 +174,27 @@ def chats(stack: Stack, over: threading.Event) -> int:
     return answered
 
 
-def test_fifty_battles_tell_nothing_before_the_vote(stack: Stack, stub: Stub) -> None:
+@pytest.mark.parametrize("battles", [20, pytest.param(50, marks=pytest.mark.long)])
+def test_battles_tell_nothing_before_the_vote(stack: Stack, stub: Stub, battles: int) -> None:
     visitors = [Visitor(stack.url, n) for n in range(VISITORS)]
     over = threading.Event()
     with concurrent.futures.ThreadPoolExecutor(VISITORS + 1) as threads:
         beside = threads.submit(chats, stack, over)
         play: Callable[[int], list[str]] = lambda n: [  # noqa: E731
-            visitors[n].battle(number) for number in range(n, BATTLES, VISITORS)
+            visitors[n].battle(number) for number in range(n, battles, VISITORS)
         ]
         told = [vote for votes in threads.map(play, range(VISITORS)) for vote in votes]
         over.set()
         chatted = beside.result()
 
     states = [state for v in visitors for state in v.states]
-    assert len(states) >= BATTLES * 0.9, "nearly all were begun"
-    assert states.count("failed") >= 5, "failures were among them"
+    assert len(states) >= battles * 0.9, "nearly all were begun"
+    assert states.count("failed") >= battles / 10, "failures were among them"
     assert chatted >= 5, "/v1 answered beside"
     words = {*NAMES, *(w.format(port=stub.url.rsplit(":", 1)[1].partition("/")[0]) for w in TELLING)}
     revealed = "".join(told).lower()
     assert all(n in revealed for n in ("quartz", "zircon")), "the vote names them, so the words are the right ones"
     heard = [text for v in visitors for text in (*v.heard, *(seen.decode() for seen in v.client.seen))]
-    assert sum(map(len, heard)) > 50_000
+    assert sum(map(len, heard)) > 1000 * battles
     telling = re.compile("|".join(rf"(?<![a-z0-9]){re.escape(word)}" for word in sorted(words)))
     assert [(found[0], text[:400]) for text in heard if (found := telling.search(text.lower()))] == []

@@ -45,6 +45,7 @@ def test_nothing_is_lost_repeated_or_stuck(round_of: Round, fault: str) -> None:
     check(round_of(fault, AT_ONCE, 1))
 
 
+@pytest.mark.long
 def test_engines_that_die_take_nothing_with_them(round_of: Round) -> None:
     check(round_of("engine", 5 * AT_ONCE, 0))
 

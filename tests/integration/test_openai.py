@@ -290,6 +290,7 @@ def frail(tmp_path: Path) -> Iterator[Stack]:
             yield made
 
 
+@pytest.mark.long
 def test_a_killed_worker_is_noticed_only_by_streams_that_had_begun(frail: Stack, tmp_path: Path) -> None:
     with redis.Redis.from_url(frail.env["ARENA_REDIS_URL"]) as store, client(frail) as api:
         create = api.chat.completions.create

@@ -5,6 +5,7 @@ How streams behave on the wire is in ``tests/integration/test_events.py``.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -47,11 +48,13 @@ def test_a_stream_that_nobody_reads_is_let_go(client: FlaskClient, app: Flask, b
     assert len(house) == 0
 
 
-def test_a_process_that_is_going_away_takes_nobody_in(
+def test_who_comes_while_the_process_goes_away_is_told_to_come_back(
     client: FlaskClient, app: Flask, begin: Callable[..., str]
 ) -> None:
+    """A refusal would be an end; what it says is when to come back."""
     battle = begin()
     app.extensions["arena_live"].shutdown()
     reply = client.get(f"/api/battles/{battle}/events")
-    assert (reply.status_code, reply.get_json(force=True)["code"]) == (503, "no_room")
-    assert int(reply.headers["Retry-After"]) > 0
+    said = json.loads(reply.text.partition("data: ")[2])
+    assert (reply.status_code, said["type"], said["reconnect_after_ms"] > 0) == (200, "bye", True)
+    assert len(app.extensions["arena_live"]) == 0

@@ -81,7 +81,9 @@ def _server(all_of_it: _Belongings) -> bool:
 
 @pytest.mark.real
 @real[1]
-@pytest.mark.parametrize("state", ["starting", "loading", "ready", "spawned"])
+@pytest.mark.parametrize(
+    "state", ["loading", *(pytest.param(state, marks=pytest.mark.long) for state in ("starting", "ready", "spawned"))]
+)
 def test_five_seconds_after_its_worker_was_killed_no_engine_process_is_left(tmp_path: Path, state: str) -> None:
     env = {"TMPDIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
     script = tmp_path / "owner.py"

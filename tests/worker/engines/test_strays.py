@@ -92,6 +92,7 @@ def test_an_engine_too_stuck_to_leave_is_killed(folder: Path, start: Start) -> N
     owner = start(SLEEPS)
     engine = start(WATCHED, owner.pid)
     engine.send_signal(signal.SIGSTOP)
+    wait_for("it to stand still", lambda: psutil.Process(engine.pid).status() == psutil.STATUS_STOPPED)
     end(owner)
     assert engine.pid in strays.reap()
     assert engine.wait(10) == -signal.SIGKILL

@@ -29,7 +29,7 @@ def test_the_pool_unloads_the_one_used_longest_ago() -> None:
     assert engine_processes() == []
 
 
-@pytest.mark.parametrize("tier", ["l1", "l2"])
+@pytest.mark.parametrize("tier", ["l1", pytest.param("l2", marks=pytest.mark.long)])
 def test_the_pool_switches_by_sleeping_and_waking(tier: Tier) -> None:
     async def go() -> None:
         stays, goes, comes = MODELS

@@ -1,8 +1,9 @@
-"""Pictures of every state of every page, in both themes and at three widths: ``python -m ops.screenshots DIR``.
+"""Pictures of every state of every page: ``python -m ops.screenshots DIR``.
 
-Starts an arena of stand-ins for it, unless ``--url`` names one that runs. ``--battle`` adds pictures of a real battle
-there, from the first words to the names; the README's, ``ops/images/arena.png``, is ``battle-streaming-light-1280.png``
-of an arena with the CPU catalog, taken `--after 26`.
+In both themes at three widths; in forced colours, in German (what can be reached without a word of English) and as
+printed besides. Starts an arena of stand-ins for it, unless ``--url`` names one that runs, and boards of made-up votes.
+``--battle`` adds pictures of a real battle there, from the first words to the names; the README's,
+``ops/images/arena.png``, is ``battle-streaming-light-1280.png`` of an arena with the CPU catalog, taken `--after 26`.
 """
 
 from __future__ import annotations
@@ -10,43 +11,69 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ops import boards
 from ops.bench.arena import running_arena
 from ops.browser import chromium
-from ops.states import STATES, Past, enter, live
+from ops.sites import Sites, sites
+from ops.states import STATES, Past, State, enter
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, FloatRect
 
 PROMPT = "Write a Python function that tells whether a word is a palindrome, then explain it in two short points."
 CATALOG, MODELS = "ops/catalogs/echo.toml", ("echo-swift", "echo-sage")
 THEMES = ("light", "dark")
 SIZES = {1440: 900, 390: 844, 320: 640}
 VOTABLE = "button:not([disabled]):has-text('Tie')"
+TALLEST = 8_000
+"""Pixels; of a longer page the beginning is pictured."""
 
 
-def view(theme: str, width: int, height: int) -> dict[str, Any]:
+def view(theme: str, width: int, height: int, **more: Any) -> dict[str, Any]:
     """What a browser context takes."""
-    return {"viewport": {"width": width, "height": height}, "color_scheme": theme, "reduced_motion": "reduce"}
+    size = {"width": width, "height": height}
+    return {"viewport": size, "color_scheme": theme, "reduced_motion": "reduce", **more}
 
 
-def picture_states(browser: Browser, url: str, past: Past, out: Path, names: Sequence[str]) -> None:
-    """``STATE-THEME-WIDTH.png`` of each of the states ``names``, with a line about each that could not be reached."""
-    for state in STATES:
-        for theme in THEMES if state.name in names else ():
-            for width, height in SIZES.items():
-                context = browser.new_context(**view(theme, width, height))
-                try:
-                    page = enter(context, state, url, past)
-                    page.evaluate("() => document.fonts.ready")
-                    page.screenshot(path=out / f"{state.name}-{theme}-{width}.png", animations="disabled")
-                finally:
-                    context.close()
-        if state.name in names:
-            print(f"{state.name}: done", flush=True)
+VIEWS = {
+    **{f"{theme}-{width}": view(theme, width, height) for theme in THEMES for width, height in SIZES.items()},
+    "forced-1440": view("dark", 1440, 900, forced_colors="active"),
+    "forced-390": view("light", 390, 844, forced_colors="active"),
+    "german-1440": view("light", 1440, 900, locale="de-DE"),
+    "german-320": view("dark", 320, 640, locale="de-DE"),
+    "print": view("light", 794, 1123),
+}
+"""The last one is a sheet of A4."""
+
+
+def picture_states(browser: Browser, places: Sites, out: Path, names: Sequence[str], views: Sequence[str]) -> None:
+    """``STATE-VIEW.png`` of each of the states ``names``: the whole page, as far as it is not endless."""
+    for name in views:
+        states = places.documents() if name.startswith("german") else places.states()
+        for url, state in states:
+            if state.name in names:
+                picture_state(browser, state, url, places.past, name, out / f"{state.name}-{name}.png")
+        print(f"{name}: done", flush=True)
+
+
+def picture_state(browser: Browser, state: State, url: str, past: Past, name: str, to: Path) -> None:
+    """One state in one of the :data:`VIEWS`."""
+    context = browser.new_context(**VIEWS[name])
+    try:
+        page = enter(context, state, url, past)
+        if name == "print":
+            page.emulate_media(media="print")
+        page.evaluate("() => document.fonts.ready")
+        size = page.evaluate("() => [document.documentElement.clientWidth, document.documentElement.scrollHeight]")
+        clip: FloatRect = {"x": 0, "y": 0, "width": size[0], "height": min(size[1], TALLEST)}
+        page.screenshot(path=to, animations="disabled", full_page=True, clip=clip)
+    finally:
+        context.close()
 
 
 def picture_battle(browser: Browser, url: str, out: Path, theme: str, after_s: float) -> None:
@@ -84,21 +111,26 @@ def arena(url: str | None) -> Iterator[str]:
 
 
 def main(argv: list[str] | None = None) -> int:
+    known = [s.name for s in (*STATES, *boards.FULL, *boards.EMPTY)]
     parser = argparse.ArgumentParser(prog="python -m ops.screenshots", description=__doc__)
     parser.add_argument("out", type=Path, metavar="DIR", help="where the pictures go")
     parser.add_argument("--url", help="an arena that runs (default: one of stand-ins is started)")
-    parser.add_argument("--states", default=",".join(s.name for s in STATES), help="comma-separated (default: all)")
+    parser.add_argument("--states", default=",".join(known), help="comma-separated (default: all)")
+    parser.add_argument(
+        "--views", default=",".join(VIEWS), help=f"comma-separated, of {', '.join(VIEWS)} (default: all)"
+    )
     parser.add_argument("--battle", action="store_true", help="a real battle too")
     parser.add_argument("--after", type=float, default=6.0, help="seconds of streaming before its picture (default 6)")
     args = parser.parse_args(argv)
-    names = [name for name in args.states.split(",") if name]
-    if unknown := set(names) - {s.name for s in STATES}:
-        parser.error(f"no state is called {sorted(unknown)[0]}; see --help")
+    names, views = ([name for name in given.split(",") if name] for given in (args.states, args.views))
+    for word, unknown in (("state", set(names) - set(known)), ("view", set(views) - set(VIEWS))):
+        if unknown:
+            parser.error(f"no {word} is called {sorted(unknown)[0]}; see --help")
     args.out.mkdir(parents=True, exist_ok=True)
-    with arena(args.url) as url, chromium() as browser:
+    with arena(args.url) as url, chromium() as browser, tempfile.TemporaryDirectory() as folder:
         if names:
-            past = live(browser.new_page(), url)
-            picture_states(browser, url, past, args.out, names)
+            with sites(browser, url, Path(folder)) as places:
+                picture_states(browser, places, args.out, names, views)
         for theme in THEMES if args.battle else ():
             picture_battle(browser, url, args.out, theme, args.after)
             print(f"battle, {theme}: done")

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext
 
-from ops import boards
-from ops.states import STATES, Past, State, enter, live
+from ops.sites import Sites
+from ops.sites import sites as all_sites
+from ops.states import Past, State, enter
 from tests.browser.axe import violations
 from tests.processes import Stack
 
 VIEWS = [(scheme, width) for scheme in ("light", "dark") for width in (1440, 390, 320)]
-IN_GERMAN = {"history-empty", "shared", "leaderboard", "model", "about", "notice", "not-found"}
-"""States of the running arena that are reached without a word of English; those of the boards are, all of them."""
 FORCED_WITHOUT = ("color-contrast",)
 """In forced colours the reader's own are painted, and axe still reckons with those of the style sheet for buttons: it
 found #0f1115 on black where white on black stood (computed, and in the picture)."""
@@ -25,33 +23,10 @@ TAKES_LONG = {"docs"}
 """Eleven thousand elements; test_docs looks at them in every tier."""
 
 
-@dataclass(frozen=True)
-class Sites:
-    """Every place whose states are looked at, and what was lived through in the first."""
-
-    arena: str
-    full: str
-    empty: str
-    past: Past
-
-    def states(self) -> list[tuple[str, State]]:
-        """All there are, each with the address it is a state of."""
-        places = ((self.arena, STATES), (self.full, boards.FULL), (self.empty, boards.EMPTY))
-        return [(url, state) for url, states in places for state in states]
-
-    def documents(self) -> list[tuple[str, State]]:
-        """Those that can be reached in German."""
-        return [(url, state) for url, state in self.states() if url != self.arena or state.name in IN_GERMAN]
-
-
 @pytest.fixture(scope="module")
 def sites(chromium: Browser, echo_arena: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
-    folder = tmp_path_factory.mktemp("boards")
-    context = chromium.new_context()
-    past = live(context.new_page(), echo_arena.url)
-    context.close()
-    with boards.served(folder / "full", votes=True) as full, boards.served(folder / "empty", votes=False) as empty:
-        yield Sites(echo_arena.url, full, empty, past)
+    with all_sites(chromium, echo_arena.url, tmp_path_factory.mktemp("boards")) as found:
+        yield found
 
 
 def wrong(

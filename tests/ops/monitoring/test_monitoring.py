@@ -26,6 +26,7 @@ from worker.metrics import Metrics as WorkerMetrics
 
 FOLDER = ROOT / "ops" / "prometheus"
 SLO = ROOT / "ops" / "slo.md"
+RUNBOOK = ROOT / "ops" / "runbook.md"
 NAME = re.compile(r"\b(?:arena[_:][a-z0-9_:]+|up)\b(\{[^}]*\})?")
 LABEL = re.compile(r"(\w+)\s*(?:=~|!~|!=|=)")
 BY = re.compile(r"\bby \(([^)]*)\)")
@@ -144,13 +145,26 @@ def test_scrapes_and_rules_are_valid_and_alert_when_they_should() -> None:
     assert "SUCCESS" in promtool("test", "rules", FOLDER / "rules_test.yml")
 
 
-def test_every_alert_is_tested_and_says_what_to_do() -> None:
-    tested = (FOLDER / "rules_test.yml").read_text()
+def test_every_alert_is_tested_with_and_without_cause_and_says_what_to_do() -> None:
+    cases = [c for t in yaml.safe_load((FOLDER / "rules_test.yml").read_text())["tests"] for c in t["alert_rule_test"]]
+    raised = {c["alertname"] for c in cases if c.get("exp_alerts")}
+    silent = {c["alertname"] for c in cases if not c.get("exp_alerts")}
+    headings = re.findall(r"^### (.+)$", RUNBOOK.read_text(), re.MULTILINE)
+    explained = [name for heading in headings for name in re.findall(r"\bArena\w+", heading)]
+    alerts = [rule["alert"] for rule in rules() if "alert" in rule]
+    assert raised == silent == set(alerts)
+    assert sorted(explained) == sorted(alerts)
     for rule in rules():
         if "alert" in rule:
-            assert rule["alert"] in tested, rule["alert"]
             assert set(rule["annotations"]) == {"summary", "runbook"}  # type: ignore[arg-type]
             assert rule["labels"]["severity"] in ("critical", "warning")  # type: ignore[index]
+
+
+def test_the_alert_on_waiting_begins_where_the_objective_ends() -> None:
+    [promised] = re.findall(r"## Waiting: .* within (\d+) s", SLO.read_text())
+    [alert] = [rule for rule in rules() if rule.get("alert") == "ArenaPeopleWait"]
+    assert alert["expr"] == f"arena:wait:p95_10m > {promised}"
+    assert f'arena_lease_wait_seconds_bucket{{le="{float(promised)}"}}' in SLO.read_text()
 
 
 def test_a_bound_in_an_objective_is_a_bucket() -> None:

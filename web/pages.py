@@ -18,12 +18,14 @@ from web.assets import STATIC, Assets, finish_static
 from web.board_view import SORTS, WORDS, read_board_page, read_model_page
 from web.context import arena
 from web.errors import UnknownBattle
+from web.ratings.features import language
 
 pages = Blueprint("pages", __name__)
 _assets = Assets()
 
 _BATTLE = re.compile(r"[A-Za-z0-9_-]{8,40}")
 _MAIL = re.compile(r"[^@\s/]+@[^@\s/]+")
+_READ_FOR_LANGUAGE = 2_000
 
 
 @pages.get("/")
@@ -128,6 +130,13 @@ def operator() -> str:
 def _arena_page() -> str:
     settings = arena().settings
     return render_template("arena.html", settings=settings, guarded=settings.challenge != "off")
+
+
+@pages.app_template_filter("tongue")
+def tongue(text: str) -> str:
+    """What belongs in a ``lang`` attribute around a text by whomever: its language, or the empty word for unknown."""
+    found = language(text[:_READ_FOR_LANGUAGE])
+    return "" if found == "und" else found
 
 
 @pages.app_context_processor

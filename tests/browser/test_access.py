@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from ops.sites import Sites
 from ops.sites import sites as all_sites
@@ -78,6 +78,22 @@ def test_every_state_is_open_to_everybody_in_one_view_each(chromium: Browser, si
 
 def test_every_document_is_open_to_everybody_in_german(chromium: Browser, sites: Sites) -> None:
     assert wrong(chromium, sites, sites.documents(), "dark", 320, locale="de-DE") == []
+
+
+def test_a_picture_wider_than_a_phone_has_a_name_and_is_scrolled_with_the_keyboard(page: Page, sites: Sites) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(sites.full + "/leaderboard")
+    wide = "(e) => e.scrollWidth > e.clientWidth"
+    regions = page.locator(".scrolled:has(> svg)").all()
+    assert len(regions) == 3
+    for region in regions:
+        assert region.evaluate(wide)
+        name = region.get_attribute("aria-label") or ""
+        assert name.startswith("Picture: ")
+        page.get_by_role("region", name=name).focus()
+        page.keyboard.press("End")
+        page.keyboard.press("ArrowRight")
+        page.wait_for_function("() => document.activeElement.scrollLeft > 0")
 
 
 @pytest.mark.long

@@ -80,6 +80,53 @@ def test_a_vote_by_keyboard_is_sent_once(page: Page, script: Script) -> None:
     expect(page.get_by_role("status").last).to_have_text("A was SmolLM2 135M Instruct. B was Qwen2.5 Coder 0.5B.")
 
 
+HEAR = """() => {
+  window.heard = [];
+  new MutationObserver(() => {
+    for (const voice of document.querySelectorAll("[role=status], [role=alert], [aria-live]")) {
+      const said = voice.textContent.trim();
+      if (said && said !== window.heard.at(-1)) window.heard.push(said);
+    }
+  }).observe(document.body, { subtree: true, childList: true, characterData: true });
+}"""
+
+
+def test_a_screen_reader_hears_the_boundaries_and_no_word_of_the_answers(page: Page, script: Script) -> None:
+    page.evaluate(HEAR)
+    steps: list[tuple[str, list[ev.StoredEvent]]] = [
+        ("Your battle is in line.", [ev.BattleQueued(position=3), ev.BattleQueued(position=2, eta_s=9)]),
+        ("The models are being loaded.", [ev.BattleLoading(fraction=n / 4, eta_s=9 - n) for n in range(4)]),
+        ("Both models are answering.", list(STARTED)),
+        ("A has finished.", [*_words(20), ev.SideDone("a", "stop")]),
+        ("B has finished.", [*_words(20, "b"), ev.SideDone("b", "stop")]),
+        ("Both have finished. You can vote.", [ev.BattleVotable()]),
+    ]
+    for said, events in steps:
+        for event in events:
+            script.tell(event)
+        expect(page.get_by_role("status").last).to_have_text(said)
+    expect(page.locator(".prose[data-whole]")).to_have_count(2)
+    assert page.evaluate("() => window.heard") == [said for said, _ in steps]
+
+
+def _words(count: int, *sides: str) -> list[ev.StoredEvent]:
+    return [ev.SideDelta(side, f"word {n} ") for n in range(count) for side in sides or ev.SIDES]
+
+
+def test_on_paper_both_answers_are_whole_and_nothing_is_there_to_press(page: Page, script: Script) -> None:
+    page.set_viewport_size({"width": 390, "height": 600})
+    script.tell(*STARTED, ev.SideDelta("a", "First.\n\n" * 80 + "End of A"), *WRITTEN[1:], ev.BattleVotable())
+    expect(page.locator(".prose[data-whole]")).to_have_count(2)
+    expect(page.locator("section.side-b")).to_be_hidden()
+    page.emulate_media(media="print")
+    for words in ("End of A", "Multiply them"):
+        expect(page.get_by_text(words)).to_be_visible()
+    cut = "(all) => all.some((e) => e.scrollHeight > e.clientHeight + 1 && getComputedStyle(e).overflowY !== 'visible')"
+    assert not page.locator(".battle, .battle :not(.visually-hidden)").evaluate_all(cut)
+    assert not any(button.is_visible() for button in page.get_by_role("button").all())
+    page.emulate_media(media="screen")
+
+
 def test_a_failed_side_says_why_where_it_failed(page: Page, script: Script) -> None:
     script.tell(*STARTED, *WRITTEN[:3], failed("The model ran out of memory."))
     expect(page.locator(".side-b [role=alert]")).to_contain_text("The model ran out of memory.")

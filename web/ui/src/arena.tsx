@@ -2,6 +2,7 @@
 import { signal, useSignalEffect } from "@preact/signals";
 import { render } from "preact";
 import { Store } from "./live/store";
+import { anew, insist } from "./live/insist";
 import { readLimits } from "./live/limits";
 import type { Limits } from "./live/limits";
 import { Composer } from "./ui/composer";
@@ -13,11 +14,12 @@ const BATTLE_PATH = /^\/battles\/([A-Za-z0-9_-]{8,40})$/;
 type BattleModule = typeof import("./ui/battle");
 
 /** Panes and Markdown come after the first paint: nobody needs them to write a prompt. */
-const battleModule = signal<BattleModule | "loading" | "failed">("loading");
+const battleModule = signal<BattleModule | "loading" | "late">("loading");
 
-async function loadBattle(): Promise<void> {
-  fetchRenderer();
-  battleModule.value = await import("./ui/battle").catch(() => "failed" as const);
+async function loadBattle({ renderer, battle }: DOMStringMap): Promise<void> {
+  void fetchRenderer(renderer);
+  const load = (attempt: number) => attempt ? import(anew(battle, attempt)) as Promise<BattleModule> : import("./ui/battle");
+  battleModule.value = await insist(load, () => (battleModule.value = "late"));
 }
 
 function Arena({ store, limits, name }: { store: Store; limits: Limits; name: string }) {
@@ -28,7 +30,7 @@ function Arena({ store, limits, name }: { store: Store; limits: Limits; name: st
   if (!store.battle.value) return <Composer store={store} limits={limits} />;
   const loaded = battleModule.value;
   if (typeof loaded === "object") return <loaded.Battle key={store.battle.value} store={store} limits={limits} />;
-  return <p class="loading-page" role="status">{loaded === "failed" ? strings.unexpected : strings.begun}</p>;
+  return <p class="loading-page" role="status">{loaded === "late" ? strings.partsLate : strings.begun}</p>;
 }
 
 function start(root: HTMLElement): void {
@@ -43,8 +45,8 @@ function start(root: HTMLElement): void {
   follow();
   root.replaceChildren();
   render(<Arena store={store} limits={readLimits(root)} name={document.title} />, root);
-  if (store.battle.value) void loadBattle();
-  else setTimeout(() => void loadBattle(), 50);
+  if (store.battle.value) void loadBattle(root.dataset);
+  else setTimeout(() => void loadBattle(root.dataset), 50);
 }
 
 const root = document.getElementById("arena");

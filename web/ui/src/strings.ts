@@ -83,6 +83,8 @@ export const strings = {
   about: (eta: string) => _("about %(time)s", { time: eta }),
   elapsed: (time: string) => _("%(time)s so far", { time }),
   patience: _("Still waiting. Your place is kept: you may close this page and come back to its address."),
+  partsLate: _("Part of this page has not loaded yet. Trying again; you need not reload."),
+  textLate: _("Shown as plain text: the formatting has not loaded yet. Trying again."),
   reconnecting: _("Reconnecting. Nothing is lost."),
   offline: _("You are offline. The answers go on without you and are here when you are back."),
 

@@ -17,8 +17,10 @@ declare global {
 type Values = Readonly<Record<string, string | number>>;
 
 const words = globalThis.arenaWords;
-/** As in `<html lang>`: what numbers and moments are written in, too. */
+/** As in `<html lang>`. */
 export const lang = document.documentElement.lang || "en";
+/** What numbers and moments are written in: as the server does, whose English is that of the British. */
+export const locale = lang === "en" ? "en-GB" : lang;
 
 /** The message in the page's language, with `%(name)s` replaced by the value of that name. */
 export function _(message: string, values: Values = {}): string {
@@ -40,7 +42,7 @@ export function refusal(code: string, detail: string): string {
 }
 
 export function number(n: number, decimals = 0): string {
-  return n.toLocaleString(lang, { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+  return n.toLocaleString(locale, { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
 }
 
 function fill(text: string, values: Values): string {

@@ -8,6 +8,7 @@ import { decodeEntities } from "./entities";
 import { languageOf } from "./lex";
 import type { MathToken, NoteToken, PlainToken, Token, Tokens } from "./lex";
 import { strings } from "../strings";
+import { lang } from "../words";
 
 /** Work that waits for a block to be final: colours for code, layout for formulas. */
 export interface Later {
@@ -35,6 +36,7 @@ export function codeFrame(language: string): { frame: HTMLElement; code: HTMLEle
   pre.tabIndex = 0;
   const copy = element("button", "copy", strings.copyCode) as HTMLButtonElement;
   copy.type = "button";
+  copy.lang = lang;
   const frame = element("div", "code", element("div", "code-bar", element("span", "", language), copy), pre);
   return { frame, code };
 }

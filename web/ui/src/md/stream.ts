@@ -10,6 +10,7 @@ import { element } from "./build";
 import type { Later } from "./build";
 import { fenceCloser } from "./lex";
 import { strings } from "../strings";
+import { lang } from "../words";
 
 /** Blanks around a tag are bounded, so that what may still become one is never long. */
 const OPENS = /^\s{0,64}<(think|thinking)>/;
@@ -204,6 +205,7 @@ class Thought {
   private readonly whole = element("details", "thought", this.title, this.body);
 
   constructor(root: HTMLElement, later: Later | null) {
+    this.title.lang = lang;
     root.append(this.whole);
     this.stream = new BlockStream(this.body, later);
   }

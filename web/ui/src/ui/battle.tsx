@@ -5,6 +5,7 @@ import { over } from "../live/store";
 import { Announcer } from "./announce";
 import { Answer } from "./answer";
 import { Dock } from "./dock";
+import { rendererLate } from "./pen";
 import { stateOf } from "./phase";
 import { Waiting } from "./waiting";
 import { SIDE_NAME, strings } from "../strings";
@@ -45,7 +46,7 @@ export function Battle({ store, limits }: { store: Store; limits: Limits }) {
   );
 }
 
-/** Without a line: whether that is this device's own doing, and that nothing is lost. */
+/** What did not come over the line: whether that is this device's own doing, and that nothing is lost. */
 function Line({ store }: { store: Store }) {
   const offline = useSignal(!navigator.onLine);
   useEffect(() => {
@@ -59,7 +60,8 @@ function Line({ store }: { store: Store }) {
   }, []);
   const down = useComputed(() => store.cursor.value !== null && ["down", "connecting"].includes(store.link.value));
   if (offline.value) return <p class="offline at-once" role="status">{strings.offline}</p>;
-  return down.value ? <p class="offline" role="status">{strings.reconnecting}</p> : null;
+  if (down.value) return <p class="offline" role="status">{strings.reconnecting}</p>;
+  return rendererLate.value ? <p class="offline">{strings.textLate}</p> : null;
 }
 
 interface Question {
@@ -80,7 +82,7 @@ function Asked({ prompt, turn, arrived, leave }: Question) {
   return (
     <div class="asked">
       <h1 tabIndex={-1} ref={heading} class={long && !open.value ? "folded" : ""}>
-        <span class="visually-hidden">{strings.you}: </span>{prompt}
+        <span class="visually-hidden">{strings.you}: </span><span lang="">{prompt}</span>
       </h1>
       {turn > 1 && <span class="hint">{strings.turn(turn)}</span>}
       {long && (

@@ -4,7 +4,7 @@ import { useRef } from "preact/hooks";
 import { ProblemNote } from "./problem";
 import { Share } from "./share";
 import { strings } from "../strings";
-import { lang } from "../words";
+import { lang, locale } from "../words";
 import type { Entry } from "../live/api";
 import type { List } from "../live/list";
 
@@ -29,9 +29,13 @@ export function Mine({ list }: { list: List }) {
       {state === "loading" && <p class="hint" role="status">{strings.mine.loading}</p>}
       {state === "none" && (
         <div class="none">
+          <svg class="mark" viewBox="0 0 120 48" aria-hidden="true">
+            <rect x="2" y="6" width="36" height="36" rx="6" /><path d="M48 24h24" stroke-dasharray="4 5" />
+            <circle cx="100" cy="24" r="18" />
+          </svg>
           <h2>{strings.mine.none}</h2>
           <p>{strings.mine.noneLede}</p>
-          <a class="button" href="/">{strings.mine.first}</a>
+          <a class="button primary" href="/">{strings.mine.first}</a>
         </div>
       )}
       {battles && battles.length > 0 && (
@@ -53,7 +57,7 @@ function Row({ entry, list, removed }: { entry: Entry; list: List; removed: () =
   return (
     <li>
       <div class="battle-of">
-        <a href={entry.url} class={entry.prompt ? "" : "untold"}>{prompt}</a>
+        <a href={entry.url} class={entry.prompt ? "" : "untold"} lang={entry.prompt ? "" : lang}>{prompt}</a>
         <p>
           <time dateTime={entry.created_at}>{moment(entry.created_at)}</time>
           <span class={entry.votable ? "outcome open" : "outcome"}>{outcome(entry)}</span>
@@ -113,7 +117,7 @@ function focus(element: HTMLElement | null): void {
   element?.focus();
 }
 
-const FORMAT = new Intl.DateTimeFormat(lang, { dateStyle: "medium", timeStyle: "short" });
+const FORMAT = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" });
 
 function moment(iso: string): string {
   const at = new Date(iso);

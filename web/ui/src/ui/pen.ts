@@ -3,14 +3,20 @@
  * here. An answer can be read from its first word on, and comes to the same DOM whenever the renderer came.
  */
 import { signal } from "@preact/signals";
+import { anew, insist } from "../live/insist";
 
 type Renderer = typeof import("../md/renderer");
 
-/** Null until it is here; where it cannot be fetched, for good. */
+/** Null until it is here. */
 export const renderer = signal<Renderer | null>(null);
+/** It did not come when it was asked for, and is being asked for again. */
+export const rendererLate = signal(false);
 
-export function fetchRenderer(): void {
-  import("../md/renderer").then((found) => (renderer.value = found), () => undefined);
+/** `address`: where it is, for asking again. */
+export async function fetchRenderer(address: string | undefined): Promise<void> {
+  const load = (attempt: number) => attempt ? import(anew(address, attempt)) as Promise<Renderer> : import("../md/renderer");
+  renderer.value = await insist(load, () => (rendererLate.value = true));
+  rendererLate.value = false;
 }
 
 /** Draws one answer while it grows. */

@@ -34,8 +34,8 @@ export function Turn({ limits, ...place }: Place & { limits: Limits }) {
   useDrawing(place, view, body);
   return (
     <article>
-      {several.value && <h3 class="said"><span class="visually-hidden">{strings.you}: </span>{turn.value?.prompt}</h3>}
-      <div class={`prose ${status.value}`} ref={body} />
+      {several.value && <h3 class="said"><span class="visually-hidden">{strings.you}: </span><span lang="">{turn.value?.prompt}</span></h3>}
+      <div class={`prose ${status.value}`} lang="" ref={body} />
       {silent.value && <p class="hint pulse">{strings.thinking}</p>}
       {status.value === "stopped" && (
         <p class="hint ended">{view.value?.text ? strings.stoppedHere : strings.stoppedEarly}</p>

@@ -24,8 +24,8 @@ export function Waiting({ store }: { store: Store }) {
         {eta !== null && <span>, {strings.about(duration(eta))}</span>}
         {inAll !== null && inAll >= 3 && <span class="elapsed">{strings.elapsed(duration(inAll))}</span>}
       </p>
-      {loading ? <progress max={1} value={loading.fraction} aria-label={strings.loading} />
-        : <progress aria-label={headline} />}
+      {loading ? <progress key="known" max={1} value={loading.fraction} aria-label={strings.loading} />
+        : <progress key="unknown" aria-label={headline} />}
       {!unheard && Math.max(here, inAll ?? 0) >= PATIENCE_S && <p class="hint">{strings.patience}</p>}
     </div>
   );

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
 from types import MappingProxyType
 
 from worker.answering import together
+from worker.contract.placement import job_key
 from worker.contract.residency import Residency, pair_key
 from worker.pool import line
 from worker.pool.outlook import outlook, outlook_alone
@@ -63,5 +65,14 @@ def report_of(pool: Pool, worker: str, accepting: bool, asked: Mapping[str, floa
         line_s=sum(line.expected_s(state, g.models) for g in line.groups(queue)),
         each_s=state.typical_s / max(min((e.seats for e in here.values()), default=1), 1),
         asked=dict(asked),
+        waits=_waits({w.models for w in queue}, told, catalog.engine_of),
         planned=tuple(sorted({w.model for w in state.wishes if w.kind == "load"})),
     )
+
+
+def _waits(groups: set[frozenset[str]], told: Sequence[str], engine_of: Callable[[str], str]) -> tuple[str, ...]:
+    """Which jobs would find others waiting for the same engines. ``groups``: the engines that jobs wait for."""
+    if not groups:
+        return ()
+    jobs = (*combinations(told, 2), *((model,) for model in told))
+    return tuple(job_key(models) for models in jobs if frozenset(map(engine_of, models)) in groups)

@@ -2,10 +2,13 @@
 
 Pure: the newest reports, what was sent since, a pair, dice and the clock go in; a worker's name comes out. A worker
 that has the pair in memory costs nothing, one that must load costs its own measured seconds; loading where the pair
-does not belong (see homes.py) costs them twice, for what it displaces will be loaded again. Waits that differ by less
-than :data:`ALIKE_S` are the same: of two such workers, picked at random, the one with fewer battles is taken, so that
-several senders with the same old reports do not all run to the same one (M. Mitzenmacher, "How useful is old
-information?", IEEE TPDS 11(1), 2000).
+does not belong (see homes.py) costs them twice, for what it displaces will be loaded again. A load also puts off all
+who wait there, so it costs its seconds once more for each of them, except where the pair waits already: that load comes
+anyway. So battles of one pair collect, and a load serves several.
+
+Waits that differ by less than :data:`ALIKE_S` are the same: of two such workers, picked at random, the one with fewer
+battles is taken, so that several senders with the same old reports do not all run to the same one (M. Mitzenmacher,
+"How useful is old information?", IEEE TPDS 11(1), 2000).
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ FLIGHT_S = 0.5
 REFRESH_S = 5.0
 """As often demand is added up."""
 FEW = 12
-"""Of so many workers all are looked at; of more, those with the pair, its homes, some with half of it, some others."""
+"""Of so many workers all are looked at; of more, those with the pair, so many where it waits, its homes, others."""
 _MORE = 4
 _LOAD_S = 15.0
 """Of a worker that does not say what a load costs."""
@@ -40,7 +43,11 @@ class Fleet:
     def __init__(self) -> None:
         self.reports: dict[str, Residency] = {}
         self._here: dict[str, set[str]] = defaultdict(set)
-        self._sent: dict[str, list[float]] = {}
+        self._line: dict[str, set[str]] = defaultdict(set)
+        """Workers by what waits there, see :func:`job_key`."""
+        self._waits: dict[str, set[str]] = {}
+        """The same by worker: what it reports, and what was sent there since."""
+        self._sent: dict[str, list[tuple[float, str]]] = {}
         self._taking: list[str] = []
         self._serves: dict[tuple[str, ...], frozenset[str]] = {}
         self._homes: Homes | None = None
@@ -61,13 +68,12 @@ class Fleet:
                 self.reports[report.worker] = report
             return
         self.reports[report.worker] = report
-        self._sent[report.worker] = [at for at in self._sent.get(report.worker, ()) if at > now - FLIGHT_S]
+        sent = [(at, key) for at, key in self._sent.get(report.worker, ()) if at > now - FLIGHT_S]
+        waits = {*report.waits, *(key for _, key in sent)}
         was = {*before.ready, *before.loading} if before is not None else set()
-        has = {*report.ready, *report.loading}
-        for model in was - has:
-            self._here[model].discard(report.worker)
-        for model in has - was:
-            self._here[model].add(report.worker)
+        _move(self._here, report.worker, was, {*report.ready, *report.loading})
+        _move(self._line, report.worker, self._waits.get(report.worker, set()), waits)
+        self._sent[report.worker], self._waits[report.worker] = sent, waits
         if before is None or (before.accepting, before.models) != (report.accepting, report.models):
             self._changed()
 
@@ -77,6 +83,7 @@ class Fleet:
             self._sent.pop(worker, None)
             for workers in self._here.values():
                 workers.discard(worker)
+            _move(self._line, worker, self._waits.pop(worker, set()), set())
             self._changed()
 
     def place(
@@ -90,7 +97,10 @@ class Fleet:
             self.see(reports, now)
         worker = choose(self, models, now, dice)
         if worker is not None:
-            self._sent.setdefault(worker, []).append(now)
+            key = job_key(models)
+            self._sent[worker].append((now, key))
+            self._waits[worker].add(key)
+            self._line[key].add(worker)
         return worker
 
     def homes(self, now: float) -> Homes:
@@ -113,8 +123,9 @@ class Fleet:
             return self._taking
         there = set.intersection(*(self._here[m] for m in models))
         found = dict.fromkeys([*sorted(there), *homes.of(job_key(models))])
-        for some in (*(sorted(self._here[m]) for m in models), self._taking):
-            found.update(dict.fromkeys(dice.sample(some, min(_MORE, len(some)))))
+        waiting = self._line.get(job_key(models), ())
+        for some, many in ((waiting, FEW), *((self._here[m], _MORE) for m in models), (self._taking, _MORE)):
+            found.update(dict.fromkeys(dice.sample(sorted(some), min(many, len(some)))))
         return list(found)
 
     def everybody(self) -> list[str]:
@@ -124,6 +135,10 @@ class Fleet:
     def in_flight(self, worker: str) -> int:
         """Jobs sent there that its report does not know of."""
         return len(self._sent.get(worker, ()))
+
+    def waits(self, worker: str, key: str) -> bool:
+        """Whether such a job waits there already."""
+        return key in self._waits.get(worker, ())
 
     def _models(self, report: Residency) -> frozenset[str]:
         if report.models not in self._serves:
@@ -142,6 +157,13 @@ class Fleet:
         self._taking = sorted(name for name, r in self.reports.items() if r.accepting)
         if self._homes is not None:
             self._homes_at = float("-inf")
+
+
+def _move(index: dict[str, set[str]], worker: str, was: set[str], has: set[str]) -> None:
+    for what in was - has:
+        index[what].discard(worker)
+    for what in has - was:
+        index[what].add(worker)
 
 
 def choose(fleet: Fleet, models: Sequence[str], now: float, dice: Random) -> str | None:
@@ -179,6 +201,8 @@ def _wait_s(fleet: Fleet, worker: str, models: Sequence[str], key: str, belongs:
     wait += (report.waiting + more) * report.each_s
     if bring and not belongs:
         wait += bring
+    if not fleet.waits(worker, key):
+        wait += bring * (report.waiting + more)
     return wait + 2 * report.silent_s if silent(report) else wait  # it may be dead
 
 

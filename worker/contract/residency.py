@@ -70,6 +70,8 @@ class Residency(msgspec.Struct, frozen=True):
     """Seconds by which one more battle puts off the next."""
     asked: dict[str, float] = {}
     """Battles a minute lately, by :func:`pair_key`, and chats by model."""
+    waits: tuple[str, ...] = ()
+    """What would find others waiting there for the same engines: battles by :func:`pair_key`, chats by model."""
     planned: tuple[str, ...] = ()
     """Models that are to be loaded before or after those that are loading now."""
     silent_s: float = 0.0

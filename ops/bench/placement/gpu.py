@@ -156,4 +156,5 @@ class Gpu:
             line_s=line_s,
             each_s=self.typical_s / self.costs.seats,
             asked=asked,
+            waits=tuple(pair_key(*pair) for pair in self.line),
         )

@@ -50,6 +50,27 @@ def test_one_with_a_long_line_loses_to_one_that_must_load() -> None:
     assert goes(made, "a", "b") == {"w2": 1}
 
 
+def test_a_load_costs_those_who_wait_there_too_but_one_that_comes_anyway_does_not() -> None:
+    """Of equal waits: a pair goes where nobody is put off by it, and where it waits already before that."""
+    crowded, alone = report("w1", "a", "c", waiting=4, each_s=0.0), report("w2", "c", "d", each_s=0.0, line_s=15.0)
+    assert goes(fleet(crowded, alone), "a", "b", times=10) == {"w2": 10}
+    waits = report("w1", "a", "c", waiting=4, each_s=0.0, line_s=14.0, eta={"a|b": 14.0}, waits=("a|b",))
+    assert goes(fleet(waits, alone), "a", "b", times=10) == {"w1": 10}
+
+
+def test_a_second_of_a_pair_follows_the_first_that_no_report_knows_of_yet() -> None:
+    made = fleet(*(report(f"w{n}", waiting=4, line_s=5.0, each_s=0.0) for n in range(6)))
+    assert len(goes(made, "a", "b", times=5, note=True)) == 1
+    made.see([report(f"w{n}", at=2.0, waiting=4, line_s=5.0, each_s=0.0) for n in range(6)], 30.0)
+    assert not any(made.waits(f"w{n}", "a|b") for n in range(6)), "the reports since know nothing of it"
+
+
+def test_of_a_large_fleet_the_one_where_a_pair_waits_is_looked_at() -> None:
+    busy = [report(f"w{n}", "c", "d", waiting=6, line_s=40.0) for n in range(200)]
+    made = fleet(*busy, report("theirs", "c", "d", waiting=6, line_s=40.0, eta={"a|b": 30.0}, waits=("a|b",)))
+    assert goes(made, "a", "b", times=10) == {"theirs": 10}
+
+
 def test_those_who_drain_fail_refuse_or_are_full_get_none() -> None:
     better = report("w9", "a", "b", eta={"a|b": 50.0})
     for worse in (

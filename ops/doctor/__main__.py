@@ -8,7 +8,8 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from ops.doctor.checks import CHECKS, Finding, Patient
+from ops.doctor.checks import CHECKS, OF_WORKERS, Finding, Patient
+from ops.doctor.running import of_workers
 
 WEIGHT = {"ok": 0, "warn": 1, "fail": 2}
 
@@ -16,7 +17,7 @@ WEIGHT = {"ok": 0, "warn": 1, "fail": 2}
 def examine(patient: Patient) -> list[Finding]:
     """Every check; one that cannot be made is a finding itself and stops no other."""
     found: list[Finding] = []
-    for name, check in CHECKS.items():
+    for name, check in (OF_WORKERS if of_workers(patient) else CHECKS).items():
         try:
             found += [Finding(name, *said) for said in check(patient)]
         except Exception as error:  # noqa: BLE001 (whatever is broken here is what the doctor was called for)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import socket
 import stat
 import subprocess
 import time
@@ -12,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ops.doctor.running import broker, ports, units, workers
 from ops.install.config import read_environment
 from ops.setup.catalog_kind import has_nvidia_gpu, read_kind
 from ops.setup.checks import OLDEST_DRIVER
@@ -41,6 +41,11 @@ class Patient:
     def etc(self) -> Path:
         return self.at("/etc/llm-arena")
 
+    @property
+    def catalog(self) -> Path:
+        """What this host's workers serve."""
+        return Path(self.environment("worker")["ARENA_CATALOG"])
+
     def environment(self, name: str) -> dict[str, str]:
         """The settings of ``web``, ``worker`` or ``admin``, the operator's own included."""
         found = read_environment(self.etc / f"{name}.env")
@@ -50,7 +55,7 @@ class Patient:
 
 def gpu(patient: Patient) -> Iterator[Said]:
     if not has_nvidia_gpu():
-        kind = read_kind(patient.etc / "catalog.toml", patient.at("/opt/models"))
+        kind = read_kind(patient.catalog, patient.at("/opt/models"))
         level = "warn" if kind.needs_vllm else "ok"
         fix = "lspci | grep -i nvidia; on AWS: is it a g4dn, g5 or g6, with the Deep Learning image?"
         yield level, "no NVIDIA GPU; engines run on the CPU", fix if kind.needs_vllm else ""
@@ -93,7 +98,7 @@ def disk(patient: Patient) -> Iterator[Said]:
 
 def models(patient: Patient) -> Iterator[Said]:
     place = patient.at("/opt/models")
-    kind = read_kind(patient.etc / "catalog.toml", place)
+    kind = read_kind(patient.catalog, place)
     fix = f"python -m worker.models fetch --catalog {kind.path} --models-dir {place}"
     if kind.models_bytes:
         yield "fail", f"{kind.models_bytes / GB:.1f} GB of models are not fetched", fix
@@ -181,30 +186,6 @@ def database(patient: Patient) -> Iterator[Said]:
         yield "ok", f"{kind} at revision {revision}; " + ", ".join(f"{n} {name}" for name, n in rows.items()), ""
 
 
-def units(patient: Patient) -> Iterator[Said]:
-    if patient.root != Path("/") or not Path("/run/systemd/system").exists():
-        yield "warn", "systemd does not run here", "on the host: systemctl status arena.target"
-        return
-    target = patient.at("/etc/systemd/system/arena.target").read_text()
-    wanted = re.findall(r"^Wants=(.*arena-web.*)$", target, re.MULTILINE)[0]
-    for unit in wanted.split():
-        done = subprocess.run(["systemctl", "is-active", unit], capture_output=True, text=True, check=False)
-        state = done.stdout.strip()
-        fix = "" if state == "active" else f"journalctl -u {unit} -e; systemctl restart {unit}"
-        yield ("ok" if state == "active" else "fail"), f"{unit} is {state}", fix
-
-
-def ports(patient: Patient) -> Iterator[Said]:
-    text = (patient.etc / "nginx" / "site.conf").read_text()
-    for port in sorted({int(p) for p in re.findall(r"listen (\d+)", text)}):
-        with socket.socket() as probe:
-            probe.settimeout(2)
-            if probe.connect_ex(("127.0.0.1", port)):
-                yield "fail", f"nobody listens on {port}", "systemctl restart arena-nginx; journalctl -u arena-nginx -e"
-            else:
-                yield "ok", f"somebody listens on {port}", ""
-
-
 def clock(_: Patient) -> Iterator[Said]:
     """Deadlines, tickets and certificates are about time."""
     if not shutil.which("timedatectl") or not Path("/run/systemd/system").exists():
@@ -237,6 +218,13 @@ def backups(patient: Patient) -> Iterator[Said]:
 CHECKS: dict[str, Callable[[Patient], Iterator[Said]]] = {
     "gpu": gpu, "memory": memory, "disk": disk, "models": models, "permissions": permissions,
     "certificate": certificate,
-    "store": store, "database": database, "units": units, "ports": ports, "clock": clock, "backups": backups,
+    "store": store, "database": database, "units": units, "workers": workers, "ports": ports, "clock": clock,
+    "backups": backups,
 }  # fmt: skip
 """In the order in which one would look."""
+
+OF_WORKERS: dict[str, Callable[[Patient], Iterator[Said]]] = {
+    "gpu": gpu, "memory": memory, "disk": disk, "models": models, "permissions": permissions,
+    "store": broker, "units": units, "workers": workers, "clock": clock,
+}  # fmt: skip
+"""On a host of workers, which has no more than that."""

@@ -25,6 +25,8 @@ m {WORKER} render
 def users(host: Host) -> None:
     """The users, by systemd's own tool, which leaves alone those that are there."""
     text = SYSUSERS
+    if host.options.worker_only:
+        text = "".join(f"{line}\n" for line in text.splitlines() if WORKER in line or line.startswith("g "))
     if not host.real:  # a folder has no groups of devices
         text = "\n".join(line for line in text.splitlines() if not line.endswith((" video", " render"))) + "\n"
     file = host.at("/usr/lib/sysusers.d/llm-arena.conf")
@@ -33,7 +35,8 @@ def users(host: Host) -> None:
     tool = require("systemd-sysusers", "systemd")
     where = [] if host.real else [f"--root={host.options.root}"]
     host.command([tool, *where, "llm-arena.conf"], "Making the users", "Read what it says; systemd is needed")
-    told(f"users {WEB}, {RECORDS}, {WORKER}, {REDIS}, {NGINX}; group {SHARED}", fresh)
+    made = WORKER if host.options.worker_only else ", ".join((WEB, RECORDS, WORKER, REDIS, NGINX))
+    told(f"users {made}; group {SHARED}", fresh)
 
 
 def folders(host: Host) -> None:
@@ -41,15 +44,20 @@ def folders(host: Host) -> None:
     host.folder(host.opt, 0o755)
     host.folder(host.etc, 0o755)
     host.folder(host.etc / "secrets", 0o700)
-    host.folder(host.etc / "redis", 0o750, "", REDIS)
-    host.folder(host.etc / "tls", 0o750, "", NGINX)
     host.folder(host.models, 0o755, WORKER)
     host.folder(host.var, 0o755)
-    host.folder(host.var / "web", 0o2770, WEB)  # on SQLite records writes the same files
     host.folder(host.var / "worker", 0o700, WORKER)
+    if not host.options.worker_only:
+        _folders_of_the_first(host)
+    told(f"{host.opt}, {host.models}, {host.etc}, {host.var}", False)
+
+
+def _folders_of_the_first(host: Host) -> None:
+    host.folder(host.etc / "redis", 0o750, "", REDIS)
+    host.folder(host.etc / "tls", 0o750, "", NGINX)
+    host.folder(host.var / "web", 0o2770, WEB)  # on SQLite records writes the same files
     host.folder(host.var / "redis", 0o700, REDIS)
     host.folder(host.var / "acme", 0o755)
     host.folder(host.var / "nginx", 0o700, NGINX)
     host.folder(host.var / "backups", 0o700)
     host.folder(host.run, 0o750, REDIS, SHARED)
-    told(f"{host.opt}, {host.models}, {host.etc}, {host.var}", False)

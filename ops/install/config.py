@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ops.install import secrets
+from ops.install import secrets, several
 from ops.install.host import REDIS, SHARED, Host, told
 from ops.setup.console import SetupError
 from ops.setup.environment import redis_server
@@ -101,16 +101,22 @@ def write(host: Host) -> None:
     before = len(host.changed)
     if not host.catalog.exists():
         host.write(host.catalog, host.options.catalog.read_text())
-    for name, made in (("web", web(host)), ("worker", worker(host)), ("admin", admin(host))):
+    alone = host.options.worker_only
+    made_for = {"worker": worker} if alone else {"web": web, "worker": worker, "admin": admin}
+    for name, settings in made_for.items():
+        made = settings(host)
         text = "".join(f"{key}={value}\n" for key, value in made.items())
         host.write(host.etc / f"{name}.env", f"# Written by ./ops/up --production.\n{text}", 0o600)
     for name, unit in UNITS.items():
+        if name not in made_for:
+            continue
         file = host.etc / f"{name}.local.env"
         if not file.exists():
             host.write(file, LOCAL.format(name=name, unit=unit), 0o600)
-    host.write(host.etc / "redis" / "redis.conf", redis_conf(host), 0o640, "", REDIS)
+    if not alone:
+        host.write(host.etc / "redis" / "redis.conf", redis_conf(host), 0o640, "", REDIS)
     host.write(host.at("/etc/systemd/journald.conf.d/llm-arena.conf"), JOURNAL)
-    told(f"{host.etc}/*.env, redis/redis.conf, catalog.toml", len(host.changed) > before)
+    told(f"{host.etc}/*.env, catalog.toml{'' if alone else ', redis/redis.conf'}", len(host.changed) > before)
 
 
 def admin(host: Host) -> dict[str, str]:
@@ -138,8 +144,10 @@ def store_server(host: Host) -> Path:
 
 def redis_conf(host: Host) -> str:
     """A file that never grows beyond use and never forgets: the queue lives in it. Options are those of `ops/up`."""
+    place = several.listening(host)
     where = {
-        "port": "0",
+        "port": str(place[1] if place else 0),
+        **({"bind": place[0]} if place else {}),
         "unixsocket": str(host.socket),
         "unixsocketperm": "770",
         "dir": str(host.var / "redis"),

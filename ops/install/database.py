@@ -48,6 +48,6 @@ def _superuser(url: str) -> dict[str, object]:
 def migrate(host: Host) -> None:
     """To the newest revision, as web's user, who must own on SQLite what it makes."""
     words = [host.python, "-m", "flask", "--app", "web", "migrate"]
-    fix = "Read what it says; the database is as it was. ./ops/up --production of the release before goes back"
+    fix = "Read what it says and run again; the database is as it was, and the release before serves on"
     said = host.as_user(WEB, words, secret_environment(host, "web"), "Migrating the database", fix)
     told(said.strip().splitlines()[-1], False)

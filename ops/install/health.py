@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import ssl
+import subprocess
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 
+from ops.install import config, joined, units
 from ops.install.host import Host, told
 from ops.setup.console import Progress, SetupError
 
@@ -17,19 +21,37 @@ LIMIT_S = 1800.0
 
 def check(host: Host) -> None:
     """Return when a battle can be begun. Raises SetupError saying what is missing."""
+    if host.options.worker_only:
+        _until(host, lambda: _joined(host))
+        told(f"{', '.join(joined.names(units.worker_units(host)))}: battles are taken", False)
+        return
     inside = f"http://127.0.0.1:{host.options.private_port}"
-    deadline = time.monotonic() + LIMIT_S
-    while (missing := problem(f"{inside}/ready")) is not None:
-        if time.monotonic() > deadline:
-            raise SetupError(f"Not ready after {LIMIT_S:.0f} s: {missing}", "journalctl -u vllm-arena -u arena-web -e")
-        Progress.show(f"waiting: {missing}")
-        time.sleep(1)
+    _until(host, lambda: problem(f"{inside}/ready"))
     models = [m["id"] for m in ask(f"{inside}/v1/models")["data"]]
     told(f"/v1/models: {', '.join(models)}", False)
     page = problem(f"https://127.0.0.1:{host.options.https_port}/", host.options.domain)
     if page is not None:
         raise SetupError(f"The page does not come through nginx: {page}", "journalctl -u arena-nginx -e")
     told(f"https://{host.options.domain}/", False)
+
+
+def _until(host: Host, missing: Callable[[], str | None]) -> None:
+    """Raises SetupError saying what is still missing when the patience is at its end."""
+    deadline = time.monotonic() + LIMIT_S
+    where = "-u vllm-arena" if host.options.worker_only else "-u vllm-arena -u arena-web"
+    while (said := missing()) is not None:
+        if time.monotonic() > deadline:
+            raise SetupError(f"Not ready after {LIMIT_S:.0f} s: {said}", f"journalctl {where} -e")
+        Progress.show(f"waiting: {said}")
+        time.sleep(1)
+
+
+def _joined(host: Host) -> str | None:
+    """What is missing until this host's workers take battles."""
+    words = [str(host.python), "-m", "ops.install.joined", *joined.names(units.worker_units(host))]
+    environment = {"PATH": os.defpath, **config.secret_environment(host, "worker")}
+    done = subprocess.run(words, cwd=host.current, env=environment, capture_output=True, text=True, check=False)
+    return None if done.returncode == 0 else done.stderr.strip().splitlines()[-1]
 
 
 def ask(url: str, name: str = "") -> dict[str, list[dict[str, str]]]:

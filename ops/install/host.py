@@ -35,6 +35,10 @@ class Options:
     private_port: int
     gpus: int
     fetch: bool
+    store_bind: str
+    store_from: str
+    worker_only: bool
+    broker: Path | None
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from ops.install.config import secret_environment
 from ops.install.host import WORKER, Host, told
 from ops.setup.catalog_kind import has_nvidia_gpu, read_kind
 from ops.setup.console import SetupError
@@ -31,15 +32,34 @@ def release(host: Host) -> None:
         draft = place.with_name(f".{place.name}.{os.getpid()}")
         copy(found, draft)
         draft.rename(place)
-    fresh = not host.current.exists() or host.current.resolve() != place.resolve()
+    before = running(host)
+    fresh = before != place.resolve()
     if fresh:
-        link = host.current.with_name(f".current.{os.getpid()}")
-        link.symlink_to(Path("releases") / place.name)
-        link.replace(host.current)
+        _point_at(host, place)
         host.changed.add(host.current)
     os.utime(place)
-    _forget_old(host, place)
+    _forget_old(host, place, before)
     told(f"release {place.name}, {len(found)} files", fresh)
+
+
+def running(host: Host) -> Path | None:
+    """The folder of the release that runs; None before the first."""
+    return host.current.resolve() if host.current.exists() else None
+
+
+def go_back(host: Host, before: Path | None) -> None:
+    """Point the link at the release that ran before, as if the newer one had never come; it has not been started."""
+    if before is None or running(host) == before:
+        return
+    _point_at(host, before)
+    host.changed.discard(host.current)
+    told(f"release {before.name} serves on; nothing was stopped", True)
+
+
+def _point_at(host: Host, place: Path) -> None:
+    link = host.current.with_name(f".current.{os.getpid()}")
+    link.symlink_to(Path("releases") / place.name)
+    link.replace(host.current)
 
 
 def copy(found: Iterable[Path], place: Path) -> None:
@@ -66,9 +86,10 @@ def files(parts: Iterable[str] = PARTS) -> list[Path]:
     return sorted(found)
 
 
-def _forget_old(host: Host, running: Path) -> None:
+def _forget_old(host: Host, newest: Path, before: Path | None) -> None:
     releases = sorted((host.opt / "releases").iterdir(), key=lambda p: p.stat().st_mtime, reverse=True)
-    for old in [r for r in releases if r != running][KEPT - 1 :]:
+    needed = {place.name for place in (newest, before) if place is not None}
+    for old in [r for r in releases if r.name not in needed][KEPT - len(needed) :]:
         shutil.rmtree(old)
 
 
@@ -84,9 +105,10 @@ def environment(host: Host) -> None:
         host.command(words, "Installing packages", "Read what it says and run again", cwd=host.current.resolve())
     elif not host.python.exists():
         raise SetupError(f"There is no Python in {host.venv}", "Name a virtual environment: --venv DIR")
-    built = [host.python, "-m", "ops.assets"]
-    host.command(built, "Building the pages", "Correct what it says and run again", cwd=host.current.resolve())
-    told(f"packages in {host.venv} ({', '.join(variants)}), pages", False)
+    if not host.options.worker_only:
+        built = [host.python, "-m", "ops.assets"]
+        host.command(built, "Building the pages", "Correct what it says and run again", cwd=host.current.resolve())
+    told(f"packages in {host.venv} ({', '.join(variants)}){'' if host.options.worker_only else ', pages'}", False)
 
 
 def models(host: Host) -> None:
@@ -94,7 +116,8 @@ def models(host: Host) -> None:
     if not host.options.fetch:
         told("models are not fetched (--no-fetch)", False)
         return
-    words = [host.python, "-m", "worker.models", "fetch", "--catalog", host.catalog, "--models-dir", host.models]
+    catalog = secret_environment(host, "worker")["ARENA_CATALOG"]
+    words = [host.python, "-m", "worker.models", "fetch", "--catalog", catalog, "--models-dir", host.models]
     secret = host.etc / "worker.local.env"
     passed = dict(line.split("=", 1) for line in secret.read_text().splitlines() if line.startswith("HF_"))
     fix = f"Run again to go on from here; a token for gated models goes into {secret}, as HF_TOKEN=..."

@@ -6,6 +6,7 @@ import json
 import secrets
 from urllib.parse import quote, unquote, urlsplit
 
+from ops.install import several
 from ops.install.host import REDIS, Host, told
 from ops.setup import store
 
@@ -14,6 +15,10 @@ NAMES = ("signing_key", "admin_key", "database_password")
 
 def make(host: Host) -> None:
     """What is missing; what is there stays, for sessions and keys hang on it."""
+    if host.options.worker_only:
+        several.take(host)
+        told(f"{host.etc}/secrets/{several.BROKER}: the first host's store", False)
+        return
     made = [name for name in NAMES if not (host.etc / "secrets" / name).exists()]
     for name in made:
         host.write(host.etc / "secrets" / name, secrets.token_urlsafe(48) + "\n", 0o600)
@@ -21,6 +26,7 @@ def make(host: Host) -> None:
     before = _read(folder / "redis.acl")
     store.write(folder, host.socket)
     host.write(host.etc / "redis" / "users.acl", _read(store.acl_file(folder)), 0o640, "", REDIS)
+    several.give(host)
     told(f"{folder}: {', '.join(NAMES)}, the store's users", bool(made) or not before)
 
 
@@ -29,7 +35,9 @@ def known(host: Host, name: str) -> str:
 
 
 def redis_urls(host: Host) -> dict[str, str]:
-    """The store's URL of each of its users: web, worker, admin."""
+    """The store's URL of each of its users: web, worker, admin; on a host of workers theirs alone."""
+    if host.options.worker_only:
+        return {"worker": several.broker(host)}
     return dict(json.loads((host.etc / "secrets" / "redis.users").read_text()))
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 import shutil
 from pathlib import Path
 
-from ops.install import certificate
+from ops.install import certificate, several
 from ops.install.config import origin, private_upstream
 from ops.install.host import NGINX, Host, told
 from ops.install.units import filled
@@ -52,20 +51,9 @@ def render(host: Host, chosen: dict[str, str]) -> dict[str, str]:
         "HTTPS_PORT": str(options.https_port),
         "PRIVATE_PORT": str(options.private_port),
         "HOST": origin(host).removeprefix("https://"),
-        "ALLOW": "".join(f"    allow {network};\n" for network in networks(options.private)),
+        "ALLOW": "".join(f"    allow {network};\n" for network in several.networks("--private", options.private)),
     }
     return {file.name: filled(file.read_text(), values) for file in sorted(TEMPLATES.glob("*.conf"))}
-
-
-def networks(said: str) -> list[str]:
-    """Comma-separated networks. Raises SetupError naming one that is none."""
-    found = []
-    for word in (w.strip() for w in said.split(",") if w.strip()):
-        try:
-            found.append(str(ipaddress.ip_network(word, strict=False)))
-        except ValueError:
-            raise SetupError(f"--private: {word!r} is no network", "For instance: --private 10.0.0.0/16") from None
-    return found
 
 
 def mime_types() -> Path:

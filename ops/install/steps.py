@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ops.install import accounts, config, database, health, program, secrets, site, units
+from ops.install import accounts, config, database, health, program, secrets, several, site, units
 from ops.install.host import Host, require, told
 from ops.setup import checks, debian
 from ops.setup.catalog_kind import has_nvidia_gpu, read_kind
@@ -19,19 +19,25 @@ from ops.setup.venv import SIZES
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """``what`` is for the person; ``machine``: only on the machine itself, not in a folder that stands for one."""
+    """``what`` is for the person; ``machine``: only on the machine itself, not in a folder that stands for one.
+
+    ``of_workers``: on hosts of workers, too. ``stops``: from here on what runs is of the new release.
+    """
 
     name: str
     what: str
     do: Callable[[Host], None]
     machine: bool = False
+    of_workers: bool = False
+    stops: bool = False
 
 
 def look(host: Host) -> None:
     """Fail now for what would fail later."""
     if sys.platform != "linux":
         raise SetupError("A production host runs Linux", "On this machine: ./ops/up")
-    site.networks(host.options.private)
+    several.networks("--private", host.options.private)
+    several.check(host)
     kind = read_kind(host.options.catalog, host.models)
     gpu = has_nvidia_gpu()
     if kind.needs_vllm:
@@ -98,21 +104,21 @@ def drain(host: Host) -> None:
 def start(host: Host) -> None:
     """Only what runs with something that has changed is started anew; sockets of visitors come back by themselves."""
     host.systemctl("daemon-reload")
-    host.systemctl("enable", "--quiet", "arena.target", "arena-web.socket", *_enabled(host))
+    if host.options.worker_only:
+        host.systemctl("enable", "--quiet", units.TARGET, *units.worker_units(host))
+        host.systemctl("start", units.TARGET, *units.worker_units(host))
+        told("arena.target", bool(host.changed))
+        return
+    host.systemctl("enable", "--quiet", units.TARGET, "arena-web.socket", *units.worker_units(host), *units.OTHERS)
     restart = _units_changed(host) or host.current in host.changed
-    if restart or host.etc / "redis" / "redis.conf" in host.changed:
-        host.systemctl("start", "arena-redis")
+    store = {host.etc / "redis" / "redis.conf", host.etc / "redis" / "users.acl", host.units / "arena-redis.service"}
+    host.systemctl("restart" if store & host.changed else "start", "arena-redis")
     if restart or any(p.parent == host.etc for p in host.changed):
         host.systemctl("restart", "arena-records", "arena-web")
     host.systemctl("start", "arena.target", *units.worker_units(host))
     if any(p.is_relative_to(host.etc / "nginx") or p == host.etc / "tls" for p in host.changed):
         host.systemctl("reload-or-restart", "arena-nginx")
     told("arena.target", bool(host.changed))
-
-
-def _enabled(host: Host) -> list[str]:
-    timers = ["arena-backup.timer", "arena-certificate.timer"]
-    return [*units.worker_units(host), "arena-web", "arena-records", "arena-redis", "arena-nginx", *timers]
 
 
 def _units_changed(host: Host) -> bool:
@@ -128,27 +134,31 @@ def verify(host: Host) -> None:
 
 
 STEPS = (
-    Step("check", "what can be known to fail: system, driver, disk, Python", look),
+    Step("check", "what can be known to fail: system, driver, disk, Python", look, of_workers=True),
     Step("packages", "Debian packages: nginx, PostgreSQL, openssl, certbot with --email", packages, machine=True),
-    Step("users", "a user for web, records, worker, store and nginx, without a shell", accounts.users),
-    Step("folders", "/opt/llm-arena, /opt/models, /etc/llm-arena, /var/lib/llm-arena", accounts.folders),
+    Step("users", "a user for web, records, worker, store and nginx, without a shell", accounts.users, of_workers=True),
+    Step("folders", "/opt/llm-arena, /opt/models, /etc/llm-arena, /var/lib/llm-arena", accounts.folders,
+         of_workers=True),
     Step("backup", "an upgrade begins with a backup; --no-backup leaves it out", save),
-    Step("release", "this checkout to /opt/llm-arena/releases, and the link that says which one runs", program.release),
-    Step("environment", "the locked packages into /opt/llm-arena/venv, and the browser's files", program.environment),
-    Step("secrets", "signing key, operator's key, passwords of database and store: made once, kept", secrets.make),
-    Step(
-        "configuration",
-        "settings of each program, the store's users, limits of the journal",
-        config.write,
-    ),
-    Step("units", "systemd: vllm-arena, arena-web, arena-records, arena-redis, arena-nginx, timers", units.write),
+    Step("release", "this checkout to /opt/llm-arena/releases, and the link that says which one runs", program.release,
+         of_workers=True),
+    Step("environment", "the locked packages into /opt/llm-arena/venv, and the browser's files", program.environment,
+         of_workers=True),
+    Step("secrets", "signing key, operator's key, passwords of database and store: made once, kept", secrets.make,
+         of_workers=True),
+    Step("configuration", "settings of each program, the store's users, limits of the journal", config.write,
+         of_workers=True),
+    Step("units", "systemd: vllm-arena, arena-web, arena-records, arena-redis, arena-nginx, timers", units.write,
+         of_workers=True),
     Step("site", "nginx: TLS, HTTP/2, sockets and streams, limits, the port inside; a first certificate", site.write),
-    Step("verify", "the units, by systemd-analyze", verify),
-    Step("drain", "an upgrade lets running battles end first", drain, machine=True),
+    Step("verify", "the units, by systemd-analyze", verify, of_workers=True),
+    Step("models", "what the catalog needs and is not there yet, verified, into /opt/models", program.models,
+         of_workers=True),
     Step("database", "PostgreSQL's role and database", database.role),
-    Step("migration", "the database to the newest revision", database.migrate),
-    Step("models", "what the catalog needs and is not there yet, verified, into /opt/models", program.models),
-    Step("start", "start, or start anew what has changed, in order", start, machine=True),
-    Step("health", "/health, /ready, /v1/models, a page through nginx", health.check, machine=True),
-)
+    Step("migration", "the database to the newest revision, while the release before serves on", database.migrate),
+    Step("drain", "an upgrade lets running battles end first", drain, machine=True, of_workers=True, stops=True),
+    Step("start", "start, or start anew what has changed, in order", start, machine=True, of_workers=True, stops=True),
+    Step("health", "/health, /ready, /v1/models, a page through nginx; on a host of workers, that they take battles",
+         health.check, machine=True, of_workers=True, stops=True),
+)  # fmt: skip
 """Named, so that ``--dry-run`` tells the same."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 
+from ops.install import several
 from ops.install.config import DRAIN_S, private_upstream, store_server
 from ops.install.host import Host, require, told
 from ops.setup.layout import ROOT, Layout
@@ -13,6 +14,10 @@ from ops.setup.venv import Venv
 TEMPLATES = ROOT / "ops" / "systemd"
 WORKER_UNIT = "vllm-arena.service"
 WORKER_TEMPLATE = "vllm-arena@.service"
+TARGET = "arena.target"
+OTHERS = ("arena-web.service", "arena-records.service", "arena-redis.service", "arena-nginx.service",
+          "arena-backup.timer", "arena-certificate.timer")  # fmt: skip
+"""What the target has besides workers."""
 USUAL_DRAIN_S = 5
 """What a program's ``stop_wait_s`` allows for battles; see ARENA_DRAIN_S."""
 
@@ -23,7 +28,7 @@ def worker_units(host: Host) -> list[str]:
 
 
 def write(host: Host) -> None:
-    """Every unit; those that are not there any more in the templates go."""
+    """Every unit that this host has."""
     before = len(host.changed)
     rendered = render(host)
     for name, text in rendered.items():
@@ -35,7 +40,7 @@ def render(host: Host) -> dict[str, str]:
     """The text of each unit, by its name."""
     values = _values(host)
     made = {}
-    for template in sorted(TEMPLATES.iterdir()):
+    for template in sorted(TEMPLATES / name for name in names(host)):
         text = template.read_text()
         if template.name == WORKER_UNIT:
             made[WORKER_UNIT] = filled(text, {**values, **_instance("")})
@@ -43,6 +48,11 @@ def render(host: Host) -> dict[str, str]:
         else:
             made[template.name] = filled(text, values)
     return made
+
+
+def names(host: Host) -> list[str]:
+    """Of the templates that this host has a use for."""
+    return [WORKER_UNIT, TARGET] if host.options.worker_only else [file.name for file in TEMPLATES.iterdir()]
 
 
 def filled(text: str, values: dict[str, str]) -> str:
@@ -61,29 +71,37 @@ def _instance(name: str) -> dict[str, str]:
 
 
 def _values(host: Host) -> dict[str, str]:
-    options = host.options
     commands = {p.name: p for p in programs(Layout(host.var), Venv(host.venv), None, {})}
-    python = str(host.python)
-    certificate = [python, "-m", "ops.install.certificate", "--tls", str(host.etc / "tls"), "--domain", options.domain]
-    certificate += ["--webroot", str(host.var / "acme"), *(["--email", options.email] if options.email else [])]
-    return {
+    common = {
         "CURRENT": str(host.current),
         "ETC": str(host.etc),
         "VAR": str(host.var),
         "MODELS": str(host.models),
-        "PYTHON": python,
-        "WORKERS": " ".join(worker_units(host)),
+        "PYTHON": str(host.python),
+        "WANTED": " ".join([*worker_units(host), *(() if host.options.worker_only else OTHERS)]),
         "GPU_GROUPS": " video render" if host.real else "",
         "WORKER": _line(host, commands["worker"]),
+        "WORKER_STOP_S": str(commands["worker"].stop_wait_s - USUAL_DRAIN_S + DRAIN_S),
+    }
+    return common if host.options.worker_only else {**common, **_values_of_the_first(host, commands)}
+
+
+def _values_of_the_first(host: Host, commands: dict[str, Program]) -> dict[str, str]:
+    """What the units need that a host of workers has not."""
+    options = host.options
+    certificate = ["-m", "ops.install.certificate", "--tls", str(host.etc / "tls"), "--domain", options.domain]
+    certificate += ["--webroot", str(host.var / "acme"), *(["--email", options.email] if options.email else [])]
+    return {
         "RECORDS": _line(host, commands["records"]),
         "WEB": _line(host, commands["web"]),
         "REDIS": _escaped([str(store_server(host)), str(host.etc / "redis" / "redis.conf")]),
         "NGINX": _escaped([require("nginx", "nginx"), "-c", str(host.etc / "nginx" / "nginx.conf")]),
-        "CERTIFICATE": _escaped(certificate),
+        "CERTIFICATE": _escaped([str(host.python), *certificate]),
         "BIND": options.bind,
         "PRIVATE_UPSTREAM": f"127.0.0.1:{private_upstream(host)}",
         "STOP_S": str(commands["web"].stop_wait_s),
-        "WORKER_STOP_S": str(commands["worker"].stop_wait_s - USUAL_DRAIN_S + DRAIN_S),
+        "STORE_ALONE": "no" if options.store_bind else "yes",
+        "STORE_FROM": several.allowed(host),
     }
 
 

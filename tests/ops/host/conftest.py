@@ -100,6 +100,7 @@ def installed(root: Path) -> Iterator[Installed]:
         made = Installed(root, [
             "--domain", "localhost", "--root", str(root), "--venv", str(venv), "--no-fetch", *where, *ports,
             "--catalog", str(hasty(root)), "--bind", f"127.0.0.1:{free_port()}",
+            "--store-bind", f"127.0.0.1:{free_port()}",
         ])  # fmt: skip
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(site, "TIMES", PATIENCE)

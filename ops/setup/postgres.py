@@ -10,10 +10,11 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from ops import survivors
 from ops.setup.console import SetupError
 
 START_LIMIT_S = 60.0
@@ -70,6 +71,7 @@ class PrivateServer:
                 [self._folder / "postgres", "-D", self._home / "data", *words],
                 cwd=self._home, stdout=out, stderr=out, text=True, **self._who,
             )  # fmt: skip
+        survivors.begun(self._server.pid)
         while not (self._home / ".s.PGSQL.5432").exists() or "ready to accept" not in log.read_text():
             if self._server.poll() is not None or time.monotonic() > deadline:
                 self.kill()
@@ -81,14 +83,14 @@ class PrivateServer:
         """SIGKILL: nothing is said to its clients."""
         self._server.kill()
         self._server.wait()
+        survivors.ended(self._server.pid)
 
     def stop(self) -> None:
         """At once, its clients cut off."""
         self._server.send_signal(signal.SIGINT)
-        try:
+        with suppress(subprocess.TimeoutExpired):
             self._server.wait(30)
-        except subprocess.TimeoutExpired:
-            self.kill()
+        self.kill()
 
 
 @contextmanager

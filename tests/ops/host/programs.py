@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from ops import survivors
 from ops.install.config import read_environment
 from ops.install.host import Host
 from tests.processes import Process
@@ -119,6 +120,7 @@ class UnitProcess(Process):
                 ["unshare", "-m", "sh", "-c", script], env=environment, stdout=log, stderr=log, start_new_session=True,
                 pass_fds=tuple(range(3, 3 + len(self.fds))), preexec_fn=self._place_sockets,
             )  # fmt: skip
+        survivors.begun(self._popen.pid)
         return self
 
     def _place_sockets(self) -> None:

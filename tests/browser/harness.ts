@@ -24,6 +24,7 @@ function oneShot(source: string): string {
   const reasoning = build(lex(thought.trim() ? thought : "", definitions()), null);
   if (reasoning.length) {
     const title = element("summary", "", cut ? "Reasoning, cut short" : "Reasoning");
+    title.lang = "en";
     root.append(element("details", "thought", title, element("div", "thought-text", ...reasoning)));
   }
   root.append(...build(lex(answer, definitions()), null));

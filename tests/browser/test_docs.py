@@ -41,9 +41,9 @@ def address(redis_client: redis.Redis, redis_url: str, tmp_path: Path, repo_root
     app.extensions["arena"].redis.connection_pool.disconnect()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
 def test_it_is_readable_by_everybody(page: Page, address: str, scheme: Any, width: int) -> None:
+    """In every other view too: `test_access`, where it takes long."""
     page.set_viewport_size({"width": width, "height": 860})
     page.emulate_media(color_scheme=scheme)
     page.goto(address + "/docs")

@@ -127,6 +127,60 @@ def test_revoking_the_key_ends_the_session_of_a_page_that_is_open(
     complaints.clear()
 
 
+def board(name: str, resident: str, waiting: int, accepting: bool = True) -> str:
+    """A worker's board as an event: ``resident`` is the engine it has in memory."""
+    engine = {"leases": 1, "seats": 32, "loads": 1, "pinned": False, "reserved": "1 GiB"}
+    engines = {m: {**engine, "state": "ready" if m == resident else "cold"} for m in ("ant", "bee")}
+    ledger = {"budget": "8 GiB", "reserved": "1 GiB", "budget_bytes": 8, "reserved_bytes": 1}
+    told = {
+        **{"type": "worker", "worker": name, "at": 0.0, "accepting": accepting, "throughput": {}, "operations": []},
+        "engines": {"capacity": 1, "running": 1, "waiting": waiting, "engines": engines},
+        "queue": {"waiting": waiting, "oldest_s": 7.0, "line": []},
+        **{"memory": {"device": None, "host": ledger}, "battles": {}, "chats": {}},
+    }
+    return f"data: {json.dumps(told)}\n\n"
+
+
+def test_of_several_workers_each_is_seen_at_a_glance_and_one_that_dies_is_shown_dead(
+    page: Page, echo_arena: Stack, key: Any
+) -> None:
+    """What the stream says is made up; what the page asks for is held back and looked at."""
+    boards = {"one": board("one", "ant", 3), "two": board("two", "bee", 5), "three": board("three", "bee", 0, False)}
+    asked: list[str] = []
+
+    def answer(route: Any) -> None:
+        asked.append(route.request.url.partition("/api/admin")[2])
+        route.fulfill(json={"answers": [{"worker": "one", "ok": "takes no new battles"}]})
+
+    def stream(route: Any) -> None:
+        route.fulfill(content_type="text/event-stream", body="retry: 100\n\n" + "".join(boards.values()))
+
+    page.clock.install()
+    page.route("**/api/admin/events", stream)
+    page.route(re.compile("/api/admin/(drain|resume)"), answer)
+    page.goto(f"{echo_arena.url}/operator")
+    page.get_by_label("An operator's key").fill(key["key"])
+    page.get_by_role("button", name="Sign in").click()
+    glance = page.get_by_role("region", name="All workers")
+    rows = {name: glance.get_by_role("row").filter(has=page.get_by_role("rowheader", name=name)) for name in boards}
+    expect(rows["one"]).to_contain_text(re.compile("takes battles.*ant.*1.*3.*7 s"))
+    expect(rows["three"].get_by_role("button", name="Resume three")).to_be_enabled()
+    rows["one"].get_by_role("button", name="Drain one").click()
+    expect(page.locator(".said")).to_have_text("one: takes no new battles")
+    assert asked == ["/drain?worker=one"]
+
+    del boards["two"]
+    page.clock.fast_forward(10_000)
+    expect(rows["two"]).to_contain_text("silent for")
+    expect(rows["two"]).not_to_contain_text("bee")
+    expect(page.get_by_role("region", name="two", exact=True)).to_contain_text("below is what it last said")
+    page.clock.fast_forward(60_000)
+    expect(rows["two"]).to_contain_text("gone for")
+    expect(rows["two"].get_by_role("button")).to_be_disabled()
+    expect(page.get_by_role("region", name="two", exact=True)).to_have_count(0)
+    expect(rows["one"]).to_contain_text("takes battles")
+
+
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_everybody_can_read_and_operate_it(

@@ -127,6 +127,20 @@ def test_on_paper_both_answers_are_whole_and_nothing_is_there_to_press(page: Pag
     page.emulate_media(media="screen")
 
 
+def test_in_german_too_every_button_holds_its_words(page: Page, echo_arena: Stack) -> None:
+    page.goto(echo_arena.url + "/about?lang=de")
+    script = Script(page, echo_arena.url)
+    script.open()
+    spilt = "(all) => all.filter((b) => b.scrollWidth > b.clientWidth).map((b) => b.textContent)"
+    judged = [ev.BattleVoted("tie"), ev.BattleRevealed(MODELS)]
+    for last, events in (("Beide schlecht", [*STARTED, *WRITTEN, ev.BattleVotable()]), ("Teilen", judged)):
+        script.tell(*events)
+        expect(page.get_by_role("button", name=last)).to_be_enabled()
+        for width in (1280, 390, 320):
+            page.set_viewport_size({"width": width, "height": 640})
+            assert page.locator("button:visible, .button:visible").evaluate_all(spilt) == [], width
+
+
 def test_a_failed_side_says_why_where_it_failed(page: Page, script: Script) -> None:
     script.tell(*STARTED, *WRITTEN[:3], failed("The model ran out of memory."))
     expect(page.locator(".side-b [role=alert]")).to_contain_text("The model ran out of memory.")

@@ -133,6 +133,7 @@ def votes(arena: Arena, records: Records) -> Callable[..., None]:
 BUILT = (
     "arena.js",
     "battle.js",
+    "renderer.js",
     "mine.js",
     "words-de.js",
     "arena.css",

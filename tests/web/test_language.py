@@ -119,6 +119,17 @@ def test_every_page_leads_to_itself_in_the_other_language(client: FlaskClient, b
     assert links == {"en": "/leaderboard?sort=votes&lang=en", "de": "/leaderboard?sort=votes&lang=de"}
 
 
+@pytest.mark.parametrize(
+    ("path", "offered"), [("/about", {"en", "de"}), ("/operator", set()), ("/no-such-page", set())]
+)
+def test_only_what_is_translated_is_offered_to_search_engines_in_other_languages(
+    client: FlaskClient, built: Path, path: str, offered: set[str]
+) -> None:
+    page = BeautifulSoup(client.get(path, headers=GERMAN).text, "html.parser")
+    assert {link["hreflang"] for link in page.select("link[rel=alternate]")} == offered
+    assert page.select_one("a[href='/docs']")["hreflang"] == "en"  # type: ignore[index]
+
+
 def test_english_asks_for_no_file_of_words(client: FlaskClient, built: Path) -> None:
     assert "words-" not in client.get("/").text
     text = client.get("/", headers=GERMAN).text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -258,6 +259,16 @@ def test_the_shared_page_needs_no_script_and_hides_no_markup(
     assert "&lt;b&gt;bold" in page.text
     assert "<script>" not in page.text
     assert "A was preferred" in page.text
+
+
+def test_a_shared_text_says_in_which_language_it_is_or_that_nobody_knows(
+    app: Flask, begin: Begin, finish: Finish, client: FlaskClient
+) -> None:
+    battle = begin("Warum ist der Himmel am Tag blau und nicht grün?")
+    finish(battle, a=side("It is the light of the sun that is in the air."), b=side("E = mc2"))
+    vote(client, battle)
+    page = app.test_client().get(share(client, battle).get_json()["url"], headers={"Accept": "text/html"})
+    assert re.findall(r'class="said[^>]* lang="(\w*)"', page.text) == ["de", "en", ""]
 
 
 def test_a_shared_battle_shows_only_the_turns_that_were_judged(

@@ -36,6 +36,7 @@ export function codeFrame(language: string): { frame: HTMLElement; code: HTMLEle
   pre.tabIndex = 0;
   const copy = element("button", "copy", strings.copyCode) as HTMLButtonElement;
   copy.type = "button";
+  // The text around it may be in any language.
   copy.lang = lang;
   const frame = element("div", "code", element("div", "code-bar", element("span", "", language), copy), pre);
   return { frame, code };

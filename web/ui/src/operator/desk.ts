@@ -7,8 +7,10 @@ import type { Answers, AuditLine, Board, Standing, Told, Vote, Voter, What, Who 
 
 /** After this long without a board a worker is shown as silent. */
 const SILENT_S = 5;
-/** After this long without one it is no longer shown. */
+/** After this long it is gone, */
 const GONE_S = 60;
+/** and after this long forgotten. */
+const FORGOTTEN_S = 3600;
 
 export interface Seen {
   board: Board;
@@ -65,11 +67,16 @@ export class Desk {
     return s > SILENT_S ? s : 0;
   }
 
+  /** Nothing can be asked of it any more; that it was here is still to be known. */
+  gone(seen: Seen): boolean {
+    return this.silentFor(seen) >= GONE_S;
+  }
+
   /** A command to one worker. */
   async command(worker: string, path: string, body?: unknown): Promise<void> {
     await this.doing(async () => {
       const { answers } = await ask<Answers>("POST", `${path}?worker=${encodeURIComponent(worker)}`, body);
-      return answers.map((a) => a.ok ?? a.error ?? words.done).join(" ");
+      return answers.map((a) => words.answered(a.worker, a.ok ?? a.error ?? words.done)).join(" ");
     });
   }
 
@@ -163,7 +170,7 @@ export class Desk {
 
   private tick(): void {
     this.clock.value = Date.now();
-    const here = [...this.workers.value].filter(([, seen]) => this.clock.value - seen.at < GONE_S * 1000);
+    const here = [...this.workers.value].filter(([, seen]) => this.clock.value - seen.at < FORGOTTEN_S * 1000);
     if (here.length !== this.workers.value.size) this.workers.value = new Map(here);
   }
 }

@@ -85,7 +85,7 @@ export function Audit({ desk }: { desk: Desk }) {
           <td>{moment(line.at)}</td>
           <td>{line.by}</td>
           <th scope="row">{line.action}</th>
-          <td><code>{short(line.target)}</code></td>
+          <td>{line.target && <code>{short(line.target)}</code>} {line.worker}</td>
           <td class="long">{line.detail ? `${line.outcome}: ${line.detail}` : line.outcome}</td>
           <td class="long">{line.reason}</td>
         </tr>

@@ -1,5 +1,6 @@
 /** The desk: workers as they are now, rulings, and the log of both. */
 import { useEffect, useRef } from "preact/hooks";
+import { Fleet } from "./fleet";
 import { Audit, Models, Sessions, Votes } from "./lists";
 import { Reason } from "./reason";
 import { Worker } from "./worker";
@@ -22,8 +23,9 @@ export function DeskPage({ desk, who }: { desk: Desk; who: Who }) {
       </header>
       <p class="said" role="status">{desk.said.value}</p>
       {desk.fault.value && <p class="failure" role="alert">{desk.fault.value}</p>}
-      {workers.length === 0 && <p class="quietly">{words.noWorker}</p>}
-      {workers.map(([name, seen]) => <Worker key={name} desk={desk} seen={seen} />)}
+      {workers.every(([, seen]) => desk.gone(seen)) && <p class="quietly">{words.noWorker}</p>}
+      {workers.length > 1 && <Fleet desk={desk} workers={workers} />}
+      {workers.filter(([, seen]) => !desk.gone(seen)).map(([name, seen]) => <Worker key={name} desk={desk} seen={seen} />)}
       <Models desk={desk} />
       <Votes desk={desk} />
       <Sessions desk={desk} />

@@ -14,6 +14,13 @@ export const words = {
   unreachable: "The arena could not be reached.",
   unusable: (status: number) => `The arena gave no usable answer (${status}).`,
 
+  workers: "Workers",
+  allWorkers: "All workers",
+  workerHead: ["Worker", "State", "In memory", "Running", "Waiting", "Oldest waits", "Actions"],
+  commandTo: (command: string, worker: string) => `${command} ${worker}`,
+  answered: (worker: string, answer: string) => `${worker}: ${answer}`,
+  workerGone: (since: string) => `gone for ${since}`,
+  asItWas: "Dead, or cut off: below is what it last said. If it is dead, its battles begin again elsewhere.",
   workerSilent: (s: number) => `silent for ${s} s`,
   accepting: "takes battles",
   notAccepting: "takes no battles",

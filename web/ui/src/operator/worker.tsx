@@ -1,5 +1,6 @@
 /** One worker: what it does, what its engines hold, who waits, and the commands it understands. */
 import { useSignal } from "@preact/signals";
+import { anchor, Standing } from "./fleet";
 import { Table } from "./table";
 import { seconds, short, words } from "./words";
 import type { Desk, Seen } from "./desk";
@@ -12,15 +13,13 @@ interface Props {
 
 export function Worker({ desk, seen }: { desk: Desk; seen: Seen }) {
   const { board } = seen;
-  const silent = desk.silentFor(seen);
   return (
-    <section class="worker" aria-label={board.worker}>
+    <section class="worker" id={anchor(board.worker)} aria-label={board.worker}>
       <header>
         <h2>{board.worker}</h2>
-        {silent > 0
-          ? <span class="tag bad">{words.workerSilent(silent)}</span>
-          : <span class={board.accepting ? "tag good" : "tag bad"}>{board.accepting ? words.accepting : words.notAccepting}</span>}
+        <Standing desk={desk} seen={seen} />
       </header>
+      {desk.silentFor(seen) > 0 && <p class="quietly">{words.asItWas}</p>}
       <Figures board={board} />
       <Whole desk={desk} board={board} />
       <h3>{words.engines}</h3>

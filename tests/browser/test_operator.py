@@ -133,10 +133,17 @@ def board(name: str, resident: str, waiting: int, accepting: bool = True) -> str
     engines = {m: {**engine, "state": "ready" if m == resident else "cold"} for m in ("ant", "bee")}
     ledger = {"budget": "8 GiB", "reserved": "1 GiB", "budget_bytes": 8, "reserved_bytes": 1}
     told = {
-        **{"type": "worker", "worker": name, "at": 0.0, "accepting": accepting, "throughput": {}, "operations": []},
+        "type": "worker",
+        "worker": name,
+        "at": 0.0,
+        "accepting": accepting,
         "engines": {"capacity": 1, "running": 1, "waiting": waiting, "engines": engines},
         "queue": {"waiting": waiting, "oldest_s": 7.0, "line": []},
-        **{"memory": {"device": None, "host": ledger}, "battles": {}, "chats": {}},
+        "memory": {"device": None, "host": ledger},
+        "battles": {},
+        "chats": {},
+        "operations": [],
+        "throughput": {},
     }
     return f"data: {json.dumps(told)}\n\n"
 
@@ -170,6 +177,8 @@ def test_of_several_workers_each_is_seen_at_a_glance_and_one_that_dies_is_shown_
     assert asked == ["/drain?worker=one"]
 
     del boards["two"]
+    with page.expect_request("**/api/admin/events"):
+        """What was under way has been told."""
     page.clock.fast_forward(10_000)
     expect(rows["two"]).to_contain_text("silent for")
     expect(rows["two"]).not_to_contain_text("bee")

@@ -72,9 +72,9 @@ class Client:
                 problem = {"detail": raw[:200].decode(errors="replace")}
             raise Refused(error.code, problem) from None
 
-    def visit(self) -> None:
-        """Load the arena's page, with which a session begins."""
-        with self._opener.open(f"{self.url}/", timeout=self.timeout) as page:
+    def visit(self, path: str = "/") -> None:
+        """Load a page; with the arena's own a session begins."""
+        with self._opener.open(self.url + path, timeout=self.timeout) as page:
             self.seen += [str(page.headers).encode(), page.read()]
 
     def start(self, prompt: str) -> str:

@@ -128,10 +128,13 @@ class Visitor:
             ("POST", f"{place}/ticket", None),
             ("POST", "/api/battles", {"prompt": ""}),
             ("PUT", place, {}),
+            ("GET", "/ready", None),
+            ("GET", "/metrics", None),
         ]
         for method, path, body in asks:
             with contextlib.suppress(Refused):
                 self.client.request(method, path, body)
+        self.client.visit(f"/battles/{battle}")
 
     def _again(self, battle: str) -> None:
         """A retry, or another turn, whichever this battle allows."""

@@ -215,7 +215,16 @@ def test_workers_are_scaled_by_the_line_and_by_the_queue(files: list[Manifest]) 
     assert triggers["redis"]["listName"] == QUEUE_BATTLES
     assert "arena_workers_battles" in triggers["prometheus"]["query"]
     target = scaled["scaleTargetRef"]
-    assert one(files, target["kind"], target["name"])["apiVersion"] == target["apiVersion"]
+    found = one(files, target["kind"], target["name"])
+    assert found["apiVersion"] == target["apiVersion"]
+    assert "replicas" not in found["spec"], "every kubectl apply would undo what KEDA has done"
+
+
+def test_one_worker_is_always_there(cluster: tuple[str, list[Manifest]]) -> None:
+    """Web refuses while there is none, so nothing would ever call for the first."""
+    _, manifests = cluster
+    assert one(manifests, "ScaledObject", "arena-worker")["spec"]["minReplicaCount"] >= 1
+    assert "replicas" not in one(manifests, "StatefulSet", "arena-worker")["spec"]
 
 
 def test_the_secrets_that_are_made_are_those_that_are_asked_for(

@@ -19,6 +19,8 @@ from web.migrate import upgrade
 
 HANDSHAKE = ["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13"]
 PROTOCOL = "Sec-WebSocket-Protocol: arena.v1"
+LEFT_BY_ITSELF = "Worker exiting"
+"""In the log of a web process that was not killed over what it still held."""
 
 
 class Web:

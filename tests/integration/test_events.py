@@ -17,7 +17,7 @@ import websocket
 
 from ops.client import Client
 from tests.processes import flask_keys, wait_for
-from tests.sockets import Web, close_code, receive, subscribe, told, web_process
+from tests.sockets import LEFT_BY_ITSELF, Web, close_code, receive, subscribe, told, web_process
 from tests.web import helpers
 from worker.contract import channel
 from worker.contract import events as ev
@@ -229,7 +229,8 @@ def test_a_deploy_says_when_to_come_back(redis_url: str, redis_client: redis.Red
             assert bye is not None
             assert (bye["type"], stream.retry[-1]) == ("bye", bye["reconnect_after_ms"])
             assert stream.next() is None
-        assert web.process.wait(7) == 0
+        assert web.process.wait(30) == 0
+        assert LEFT_BY_ITSELF in web.process.text()
         assert "Traceback" not in web.process.text()
 
 

@@ -14,7 +14,18 @@ import redis
 import websocket
 
 from ops.client import Client
-from tests.sockets import HANDSHAKE, Web, close_code, handshake, read_whole, receive, subscribe, told, web_process
+from tests.sockets import (
+    HANDSHAKE,
+    LEFT_BY_ITSELF,
+    Web,
+    close_code,
+    handshake,
+    read_whole,
+    receive,
+    subscribe,
+    told,
+    web_process,
+)
 from tests.web import helpers
 from worker.contract import channel
 from worker.contract import events as ev
@@ -168,5 +179,6 @@ def test_a_deploy_says_goodbye_and_leaves_nothing(web: Web, client: Client) -> N
     assert 0 < receive(socket, "bye")["reconnect_after_ms"] <= 3000
     assert close_code(socket) == ev.CloseCode.GOING_AWAY
     socket.shutdown()
-    assert process.wait(7) == 0
+    assert process.wait(30) == 0
+    assert LEFT_BY_ITSELF in process.text()
     assert "Traceback" not in process.text()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,8 +19,9 @@ from tests.web.chatting import ANSWER
 from web.access import ENVIRONMENT, digest
 from web.context import Arena
 from web.models import ApiKey, ModelState, now
+from web.openai.calls import Call, Calls
 from web.settings import WebSettings
-from worker.contract import chats, watch
+from worker.contract import chats, holding, watch
 from worker.contract.channel import channel_key
 from worker.contract.chats import ChatDelta, ChatDone, ChatFailed
 from worker.contract.events import Failure
@@ -372,8 +374,8 @@ def test_a_job_whose_worker_is_gone_is_sent_again_while_nothing_was_said(caller:
 
     with chatting.scripted(redis_url, script):
         assert ask(caller).get_json()["choices"][0]["message"]["content"] == "Hello there."
-    assert len(seen) == 2
-    assert seen[0] == seen[1]
+    assert len(seen) >= 2
+    assert len(set(seen)) == 1
 
 
 @pytest.mark.usefixtures("_hasty")
@@ -385,16 +387,28 @@ def test_a_stream_whose_worker_is_gone_after_some_text_ends_with_an_error(caller
 
 
 @pytest.mark.usefixtures("_hasty")
-def test_a_job_in_a_workers_hands_is_not_lost(caller: FlaskClient, redis_url: str, redis_client: redis.Redis) -> None:
+def test_a_job_in_a_workers_hands_is_not_lost(
+    caller: FlaskClient, redis_url: str, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen: list[str] = []
+    looks: list[set[str]] = []
+    send, read = Calls.send, holding.read
+
+    def into_hands(self: Calls, job: ChatJob, reports: Any) -> None:
+        redis_client.set("arena:holding:w1", json.dumps([job.id]))
+        send(self, job, reports)
+
+    def look(client: redis.Redis) -> set[str]:
+        looks.append(read(client))
+        return looks[-1]
 
     def script(job: ChatJob) -> Any:
         seen.append(job.id)
-        redis_client.set("arena:holding:w1", json.dumps([job.id]))
-        if redis_client.blpop(["never"], timeout=0.5) is None:
-            return ANSWER
-        raise AssertionError
+        wait_for("it to be looked for again and again", lambda: len(looks) > 10)
+        return ANSWER
 
+    monkeypatch.setattr(Calls, "send", into_hands)
+    monkeypatch.setattr(holding, "read", look)
     with chatting.scripted(redis_url, script):
         assert ask(caller).status_code == 200
     assert len(seen) == 1
@@ -408,14 +422,22 @@ def test_an_answer_nobody_gives_is_over_soon_after_its_deadline(
 
 
 def test_a_log_that_was_lost_with_some_text_ends_the_stream(
-    caller: FlaskClient, redis_url: str, redis_client: redis.Redis
+    caller: FlaskClient, redis_url: str, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    read, take = threading.Event(), Call._take
+
+    def noticed(self: Call, seq: int, raw: bytes) -> Any:
+        event = take(self, seq, raw)
+        read.set()
+        return event
+
     def script(job: ChatJob) -> Any:
         chatting.tell(redis_url, job.id, [ChatDelta("half")])
-        redis_client.blpop(["never"], timeout=0.2)
+        assert read.wait(60)
         redis_client.delete(chats.log_key(job.id), chats.meta_key(job.id))
         return ANSWER
 
+    monkeypatch.setattr(Call, "_take", noticed)
     with chatting.scripted(redis_url, script):
         assert chunks(ask(caller, stream=True))[-1]["error"]["code"] == "answer_lost"
 

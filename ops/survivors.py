@@ -1,13 +1,13 @@
 """Ends the processes that a test run or a bench started when it is itself killed, and can no longer.
 
-One watcher per run holds the other end of a pipe: each process that begins is told to it, each that ended is taken
-back, and when the pipe closes, however the run ended, it kills what is left. The kernel's own parent-death signal will
-not do: it is bound to the *thread* that started a process, and the chaos benches restart theirs from threads that end.
+One watcher per run, there as long as there is something to watch, holds the other end of a pipe: each process that
+begins is told to it, each that ended is taken back, and when the pipe closes it kills what is left. The kernel's own
+parent-death signal will not do: it is bound to the *thread* that started a process, and the chaos benches restart
+theirs from threads that end.
 """
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import os
 import signal
@@ -17,40 +17,49 @@ import threading
 from typing import IO
 
 _lock = threading.Lock()
+_OVER = "over"
+"""Said instead of closing the pipe, which a forked child may hold open as well."""
 _watcher: subprocess.Popen[str] | None = None
+_living: set[int] = set()
 
 
 def begun(pid: int) -> None:
     """From here on the process and, if it leads a group, all of that end with this one."""
-    _tell(f"+{pid}")
+    with _lock:
+        _living.add(pid)
+        _tell(f"+{pid}")
 
 
 def ended(pid: int) -> None:
-    """It was waited for, so that its number may be another's."""
-    _tell(f"-{pid}")
+    """It was waited for, so that its number may be another's. Twice is as good as once."""
+    global _watcher
+    with _lock:
+        if pid not in _living:
+            return
+        _living.remove(pid)
+        _tell(f"-{pid}")
+        if _watcher is not None and not _living:
+            _tell(_OVER)
+            _watcher.communicate()
+            _watcher = None
 
 
 def _tell(line: str) -> None:
-    with _lock:
-        pipe = _running().stdin
-        assert pipe is not None
-        print(line, file=pipe, flush=True)
-
-
-def _running() -> subprocess.Popen[str]:
     global _watcher
     if _watcher is None:
         # In a session of its own: what is sent to this process's group, such as Ctrl-C, must not end it first.
         command = [sys.executable, "-S", __file__]
         _watcher = subprocess.Popen(command, stdin=subprocess.PIPE, text=True, start_new_session=True)
-        atexit.register(_watcher.communicate)
-    return _watcher
+    assert _watcher.stdin is not None
+    print(line, file=_watcher.stdin, flush=True)
 
 
 def watch(told: IO[str]) -> None:
     """The watcher itself: read until nobody writes any more, then kill what was not taken back."""
     left: dict[int, None] = {}
     for line in told:
+        if line.strip() == _OVER:
+            return
         sign, pid = line[0], int(line[1:])
         if sign == "+":
             left[pid] = None

@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from ops.aws.command import parser as aws_parser
+from ops.aws.prices import Prices
 from ops.install.command import parser as install_parser
 from ops.install.units import TEMPLATES
 from tests.processes import ROOT
@@ -64,6 +65,27 @@ def test_every_command_line_of_the_installer_and_of_aws_is_understood() -> None:
         assert said.domain or said.worker_only, words
     for words in cloud:
         aws_parser().parse_args(words)
+
+
+def test_the_prices_are_those_of_the_file() -> None:
+    prices = Prices.load()
+    rows = re.findall(r"^\| (\w+\.\w+) \| (\d) x \w+ \| \$([\d.]+) \| \$(\d+) \| \$(\d+) \|$", TEXT, re.MULTILINE)
+    assert {row[0] for row in rows} == set(prices.types)
+    for name, gpus, hour, half, month in rows:
+        bill = prices.bill(name, 100, balanced=False)
+        assert (int(gpus), hour) == (prices.shape(name).gpus, f"{bill.hour:.3f}")
+        assert (half, month) == (f"{bill.half:.0f}", f"{bill.month:.0f}")
+    also = prices.bill("g4dn.xlarge", 100, balanced=True).month - prices.bill("g4dn.xlarge", 100, balanced=False).month
+    assert f"a balancer adds ${also:.0f} a month" in TEXT
+
+
+def test_the_planner_says_of_the_notes_three_models_what_the_runbook_says() -> None:
+    [words] = [q for q in QUOTED if "seed_notes.toml" in q]
+    done = subprocess.run(
+        [sys.executable, *shlex.split(words)[1:]], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    said = done.stdout + done.stderr
+    assert all(figure in said for figure in ("17.09", "15.60", "16.01", "0 of 3 pairs fit")), said
 
 
 def test_every_unit_is_one() -> None:

@@ -109,6 +109,7 @@ class Client:
     ) -> Watched:
         """Follow a battle until it has ended (or ``until(event)``); pass what was ``watched`` to resume from there.
 
+        Of a battle that had ended before, with what was waited for or without it, there is only the snapshot.
         ``socket``: one that is open already; it is closed in the end, like one of its own.
         """
         seen = watched or Watched()
@@ -136,7 +137,7 @@ class Client:
             match message := ev.decode_socket(text):
                 case ev.Snapshot():
                     seen.view, seen.epoch, seen.seq = message.view, message.epoch, message.seq
-                    return message.view.state in ("finished", "failed", "cancelled") and until is None
+                    return message.view.state in ("finished", "failed", "cancelled")
                 case ev.Batch():
                     assert message.seq - message.n == seen.seq, "a batch must continue where we are"
                     seen.seq = message.seq

@@ -186,8 +186,10 @@ def test_battles_tell_nothing_before_the_vote(stack: Stack, stub: Stub, battles:
         play: Callable[[int], list[str]] = lambda n: [  # noqa: E731
             visitors[n].battle(number) for number in range(n, battles, VISITORS)
         ]
-        told = [vote for votes in threads.map(play, range(VISITORS)) for vote in votes]
-        over.set()
+        try:
+            told = [vote for votes in threads.map(play, range(VISITORS)) for vote in votes]
+        finally:
+            over.set()
         chatted = beside.result()
 
     states = [state for v in visitors for state in v.states]

@@ -78,8 +78,10 @@ def play(arena: Stack, fault: str, battles: int, at_once: int, first: int = 0, f
     over = threading.Event()
     with prepared(fault, arena, at_once), concurrent.futures.ThreadPoolExecutor(at_once + 1) as threads:
         harm = threads.submit(_harm, arena, fault, visitors, over, faults)
-        visits = [running.result() for running in [threads.submit(v.visit) for v in visitors]]
-        over.set()
+        try:
+            visits = [running.result() for running in [threads.submit(v.visit) for v in visitors]]
+        finally:
+            over.set()
         moments = harm.result()
         outcome = Outcome(fault, visits, len(moments))
         if fault == "engine":

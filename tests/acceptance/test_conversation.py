@@ -92,7 +92,7 @@ def test_a_second_turn_survives_the_loss_of_its_log(echo_arena: Stack) -> None:
         store.delete(channel.log_key(battle), channel.meta_key(battle))
     after = client.watch(battle, until=ended)
     assert texts(after.view)[0] == first
-    assert texts(client.watch(battle, until=ended).view) == texts(after.view), "what has ended is told, and not waited for"
+    assert texts(client.watch(battle, until=ended).view) == texts(after.view), "what has ended is told, not waited for"
     stored = client.battle(battle)["turns"]
     assert [(t["prompt"], t["a"]["text"], t["b"]["text"]) for t in stored] == texts(after.view)
     assert after.view.votable

@@ -91,7 +91,7 @@ def test_a_reader_that_stalls_loses_nothing_and_stops_nobody(client: Client, red
         whole = reader.submit(read_whole, quick, 1, 6001)
         for text in texts:
             channel.publish(redis_client, battle, [ev.SideDelta("a", text)], 1)
-        assert whole.result(30)[0] == "".join(texts)
+        assert whole.result(120)[0] == "".join(texts)
     text, frames = read_whole(slow, 1, 6001)
     assert text == "".join(texts)
     assert frames < 6000, "what was held back arrives merged"

@@ -16,7 +16,7 @@ from flask.testing import FlaskClient
 from pydantic import SecretStr
 
 from tests.web import helpers
-from web import create_app, pages
+from web import pages
 from web.context import Arena
 from web.migrate import upgrade
 from web.models import Battle, Vote
@@ -48,15 +48,8 @@ def settings(redis_client: redis.Redis, redis_url: str, migrated: Path, tmp_path
 
 @pytest.fixture
 def app(settings: WebSettings) -> Iterator[Flask]:
-    made = create_app(settings)
-    yield made
-    arena: Arena = made.extensions["arena"]
-    made.extensions["arena_live"].reactor.stop()
-    made.extensions["arena_live"].hub.stop()
-    made.extensions["arena_calls"].hub.stop()
-    arena.queue.celery.close()
-    arena.redis.connection_pool.disconnect()
-    arena.db.dispose()
+    with helpers.running(settings) as made:
+        yield made
 
 
 @pytest.fixture

@@ -5,19 +5,41 @@ from __future__ import annotations
 import base64
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
+from flask import Flask
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from web import create_app
+from web.context import Arena
+from web.settings import WebSettings
 from worker.contract import channel, jobs
 from worker.contract.events import SideDelta, SideDone, SideStarted
 from worker.contract.jobs import BattleJob, BattleResult, SideResult, SideResults, Timings
 from worker.contract.residency import Residency
 
 MODELS = ("echo-swift", "echo-sage", "echo-bard", "echo-coder")
+
+
+@contextmanager
+def running(settings: WebSettings) -> Iterator[Flask]:
+    """An app, and afterwards nothing of it: no thread, no connection."""
+    app = create_app(settings)
+    try:
+        yield app
+    finally:
+        arena: Arena = app.extensions["arena"]
+        app.extensions["arena_live"].reactor.stop()
+        app.extensions["arena_live"].hub.stop()
+        app.extensions["arena_calls"].hub.stop()
+        arena.queue.celery.close()
+        arena.redis.connection_pool.disconnect()
+        arena.db.dispose()
 
 
 def unreachable_redis() -> Redis:

@@ -12,7 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from web import create_app
+from tests.web import helpers
 from web.access import digest
 from web.challenge import Asker, ChallengeError, ProofOfWork, guard_of, zero_bits
 from web.context import Arena
@@ -44,13 +44,8 @@ def make(settings: WebSettings) -> Iterator[Made]:
     with ExitStack() as made:
 
         def _make(challenge: str = "proof_of_work", **more: Any) -> Flask:
-            app = create_app(settings.model_copy(update={"challenge": challenge, "challenge_difficulty": 6, **more}))
-            arena: Arena = app.extensions["arena"]
-            made.callback(arena.db.dispose)
-            made.callback(arena.redis.connection_pool.disconnect)
-            made.callback(arena.queue.celery.close)
-            made.callback(app.extensions["arena_live"].hub.stop)
-            return app
+            changed = {"challenge": challenge, "challenge_difficulty": 6, **more}
+            return made.enter_context(helpers.running(settings.model_copy(update=changed)))
 
         yield _make
 

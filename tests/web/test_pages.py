@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from web import create_app
+from tests.web import helpers
 from web.settings import WebSettings
 
 
@@ -97,10 +97,8 @@ def test_the_notice_names_every_licence_and_is_linked_from_the_arena(client: Fla
 def test_the_notice_says_what_this_arena_is_set_to(
     settings: WebSettings, built: Path, changes: dict[str, Any], said: str
 ) -> None:
-    app = create_app(settings.model_copy(update=changes))
-    assert said in " ".join(app.test_client().get("/notice").text.split())
-    app.extensions["arena_live"].hub.stop()
-    app.extensions["arena"].db.dispose()
+    with helpers.running(settings.model_copy(update=changes)) as app:
+        assert said in " ".join(app.test_client().get("/notice").text.split())
 
 
 def test_an_empty_leaderboard_invites_to_the_first_battle(client: FlaskClient, built: Path) -> None:

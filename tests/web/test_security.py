@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -9,23 +7,12 @@ from flask import Flask, Request, request
 from flask.testing import FlaskClient
 from werkzeug.datastructures import Headers
 
-from web import create_app
+from tests.web import helpers
 from web.bounds import accepts, depth, usual_bytes
 from web.security import COOKIE, CSP, HEADERS, Sessions, client_address, owner_hash, same_site
 from web.settings import WebSettings
 
 HOST = "arena.example"
-
-
-@contextlib.contextmanager
-def running(settings: WebSettings) -> Iterator[Flask]:
-    """Another app than the fixture's."""
-    app = create_app(settings)
-    yield app
-    app.extensions["arena_live"].hub.stop()
-    app.extensions["arena"].queue.celery.close()
-    app.extensions["arena"].redis.connection_pool.disconnect()
-    app.extensions["arena"].db.dispose()
 
 
 def test_a_session_is_recognised_and_its_owner_is_a_hash() -> None:
@@ -165,7 +152,7 @@ def test_only_our_own_proxies_say_that_a_client_came_over_tls(
     settings: WebSettings, peer: str, said: str | None, secure: bool
 ) -> None:
     trusting = WebSettings(trusted_proxies="127.0.0.1/32").trusted_proxies  # type: ignore[arg-type]
-    with running(settings.model_copy(update={"trusted_proxies": trusting})) as app:
+    with helpers.running(settings.model_copy(update={"trusted_proxies": trusting})) as app:
         headers = {} if said is None else {"X-Forwarded-Proto": said}
         reply = app.test_client().get("/", headers=headers, environ_base={"REMOTE_ADDR": peer})
     name = reply.headers["Set-Cookie"].split("=")[0]
@@ -199,7 +186,7 @@ def test_behind_tls_a_cookie_that_another_name_of_the_domain_could_have_set_is_n
 def test_an_arena_with_names_answers_to_no_other(settings: WebSettings, host: str, path: str, status: int) -> None:
     named = settings.model_copy(update={"hosts": ("arena.example",)})
     headers = {"Host": host, "Accept": "*/*"}
-    with running(named) as app, app.test_client().get(path, headers=headers) as reply:
+    with helpers.running(named) as app, app.test_client().get(path, headers=headers) as reply:
         assert reply.status_code == status
 
 

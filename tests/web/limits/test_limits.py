@@ -15,8 +15,8 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from tests.redis_server import redis_binary
+from tests.web import helpers
 from tests.web.helpers import report_worker
-from web import create_app
 from web.access import digest
 from web.context import Arena
 from web.limits.rules import PROMPTS, UNCOUNTED, VOTES
@@ -35,13 +35,8 @@ def make(settings: WebSettings) -> Iterator[Made]:
         off = {n: 0 for n in WebSettings.model_fields if n.startswith(("prompts_per", "votes_per", "requests_per"))}
 
         def _make(**limits: Any) -> Flask:
-            app = create_app(settings.model_copy(update={"limits": "on", "open_battles": 0, **off, **limits}))
-            arena: Arena = app.extensions["arena"]
-            made.callback(arena.db.dispose)
-            made.callback(arena.redis.connection_pool.disconnect)
-            made.callback(arena.queue.celery.close)
-            made.callback(app.extensions["arena_live"].hub.stop)
-            return app
+            changed = settings.model_copy(update={"limits": "on", "open_battles": 0, **off, **limits})
+            return made.enter_context(helpers.running(changed))
 
         yield _make
 

@@ -71,9 +71,11 @@ def program(redis_url: str) -> Iterator[Celery]:
 
 
 @pytest.fixture
-def send(redis_url: str) -> Callable[[str, str], str]:
-    def go(a: str, b: str) -> str:
-        battle = secrets.token_urlsafe(16)
+def send(redis_url: str) -> Callable[..., str]:
+    """Sends a job; with ``again`` another copy of a battle's."""
+
+    def go(a: str, b: str, again: str | None = None) -> str:
+        battle = again or secrets.token_urlsafe(16)
         sides = [jobs.SideJob(m, (jobs.Message("user", f"why {CANARY}?"),)) for m in (a, b)]
         job = jobs.BattleJob(battle, 1, jobs.SideJobs(*sides), time.time() + 60)
         with program(redis_url) as app:

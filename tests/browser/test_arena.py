@@ -10,6 +10,14 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from tests.processes import Stack
 
 BATTLE_URL = re.compile(r"/battles/[A-Za-z0-9_-]{22}$")
+COUNT = """window.lengths = [0];
+new MutationObserver(() => {
+  const length = document.querySelector(".side-a .prose")?.textContent.length ?? 0;
+  if (length > window.lengths.at(-1)) window.lengths.push(length);
+}).observe(document, { subtree: true, childList: true, characterData: true });"""
+"""In every document of a page: how long A's answer was each time it had grown."""
+TAKEN_UP = re.compile("since your vote|new on the board|unchanged")
+"""What the reveal says once the board has counted the vote."""
 
 
 def begin(page: Page, url: str, prompt: str) -> None:
@@ -30,22 +38,23 @@ def whole(page: Page, answers: int = 2) -> list[str]:
 
 
 def test_a_prompt_streams_twice_is_judged_and_moves_the_leaderboard(page: Page, echo_arena: Stack) -> None:
+    page.add_init_script(COUNT)
     begin(page, echo_arena.url, "Write a function that reverses a list.")
-    expect(page.locator(".prose").first).not_to_be_empty()
-    expect(page.locator(".prose").last).not_to_be_empty()
-    partly = texts(page)
     expect(page.get_by_role("button", name="A is better")).to_be_enabled()
     said = whole(page)
-    assert sum(map(len, said)) > sum(map(len, partly)), "the text was seen growing"
+    assert page.evaluate("() => window.lengths.length") > 3, "the text was seen growing"
     assert "Echo" not in page.content(), "no name before the vote"
 
     page.get_by_role("button", name="A is better").click()
     page.get_by_role("button", name="Count it now").click()
     expect(page.get_by_role("heading", name="You preferred A")).to_be_focused()
+    expect(page.locator(".answer h2 a")).to_have_count(2)
     names = [re.sub(r"The arena itself$", "", n) for n in page.locator(".answer h2").all_text_contents()]
     assert all(name.startswith("Echo ") for name in names)
     assert texts(page) == said
 
+    for side in ("a", "b"):
+        expect(page.locator(f".side-{side} .facts")).to_contain_text(TAKEN_UP)
     page.get_by_role("link", name="Leaderboard").last.click()
     expect(page.locator("table.board")).to_contain_text(names[0])
 

@@ -127,8 +127,8 @@ def test_hostile_output_in_pieces_is_as_inert_and_as_quick(harness: Page) -> Non
 def test_a_report_of_the_policy_is_seen(harness: Page, complaints: list[str], violated: list[str]) -> None:
     """What every test of this folder relies on."""
     harness.evaluate("() => { try { document.body.innerHTML = '<b>x</b>' } catch {} }")
-    harness.evaluate("() => { new Image().src = 'https://evil.example/beacon' }")
-    harness.wait_for_function("() => true")
+    with harness.expect_console_message(lambda m: "img-src" in m.text and m.text.startswith("policy violated")):
+        harness.evaluate("() => { new Image().src = 'https://evil.example/beacon' }")
     assert any("require-trusted-types-for" in text for text in violated)
     assert any("img-src" in text for text in violated)
     violated.clear()

@@ -28,7 +28,7 @@ def test_waiting_is_told_in_words(page: Page, script: Script) -> None:
     expect(page.locator(".line")).to_contain_text("You are 3rd in line, about 40 s")
     script.tell(ev.BattleLoading(fraction=0.25, eta_s=12))
     expect(page.locator(".line")).to_contain_text("Loading the models, about 12 s")
-    assert page.locator("progress").evaluate("p => p.value") == 0.25
+    expect(page.locator("progress")).to_have_js_property("value", 0.25)
     script.tell(*STARTED)
     expect(page.locator(".line")).to_have_count(0)
 
@@ -47,13 +47,8 @@ def test_the_vote_opens_only_when_the_server_says_so(page: Page, script: Script)
     script.tell(*STARTED, *WRITTEN)
     expect(page.get_by_text("Stopped at the length limit")).to_be_visible()
     votes = page.get_by_role("group", name="Your vote").get_by_role("button")
-    assert [b.text_content() for b in votes.all()] == [
-        "← A is better Alt 1",
-        "Tie Alt 2",
-        "Both bad Alt 3",
-        "B is better → Alt 4",
-    ]
-    assert all(b.is_disabled() for b in votes.all())
+    expect(votes).to_have_text(["← A is better Alt 1", "Tie Alt 2", "Both bad Alt 3", "B is better → Alt 4"])
+    expect(votes.and_(page.locator(":disabled"))).to_have_count(4)
     script.tell(ev.BattleVotable())
     expect(votes.first).to_be_enabled()
 
@@ -123,7 +118,7 @@ def test_on_paper_both_answers_are_whole_and_nothing_is_there_to_press(page: Pag
         expect(page.get_by_text(words)).to_be_visible()
     cut = "(all) => all.some((e) => e.scrollHeight > e.clientHeight + 1 && getComputedStyle(e).overflowY !== 'visible')"
     assert not page.locator(".battle, .battle :not(.visually-hidden)").evaluate_all(cut)
-    assert not any(button.is_visible() for button in page.get_by_role("button").all())
+    expect(page.locator("button:visible")).to_have_count(0)
     page.emulate_media(media="screen")
 
 
@@ -195,7 +190,7 @@ def test_an_operators_reason_is_shown(page: Page, script: Script) -> None:
 
 def test_a_retry_forgets_only_the_side_it_names(page: Page, script: Script) -> None:
     script.tell(*STARTED, *WRITTEN[:3], failed("The model ran out of memory."))
-    expect(page.locator(".side-a .prose")).to_contain_text("return []")
+    expect(page.locator(".side-a .prose[data-whole]")).to_contain_text("return []")
     first = page.locator(".side-a .prose").text_content() or ""
     script.tell(ev.BattleFailed(ev.Failure("engine_failed", "It broke.")), ev.TurnRetried(1, 1, ("b",)))
     script.tell(ev.SideStarted("b"), ev.SideDelta("b", "All new"))
@@ -248,15 +243,25 @@ def test_the_caret_never_breaks_a_line(page: Page, script: Script) -> None:
     assert words.evaluate(grown) == []
 
 
+AT_REST = """() => {
+  const pane = document.querySelector(".side-a .scroll");
+  const at = pane.scrollTop;
+  return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(pane.scrollTop === at))));
+}"""
+"""A wheel's turn may be drawn over several frames."""
+
+
 def test_following_the_end_lets_go_when_the_reader_scrolls_up(page: Page, script: Script) -> None:
     script.tell(*STARTED, ev.SideDelta(side="a", text="paragraph\n\n" * 60))
     pane = page.locator(".side-a .scroll")
     at_end = "(p) => p.scrollHeight - p.scrollTop - p.clientHeight < 4"
-    page.wait_for_function("() => document.querySelector('.side-a .scroll').scrollTop > 100")
-    assert pane.evaluate(at_end)
+    page.wait_for_function(
+        f"() => ((p) => p.scrollTop > 100 && ({at_end})(p))(document.querySelector('.side-a .scroll'))"
+    )
     pane.hover()
     page.mouse.wheel(0, -400)
     page.wait_for_function(f"() => !({at_end})(document.querySelector('.side-a .scroll'))")
+    page.wait_for_function(AT_REST)
     before = pane.evaluate("(p) => p.scrollTop")
     script.tell(ev.SideDelta(side="a", text="more\n\n" * 20))
     page.get_by_role("button", name="Jump to end").wait_for()

@@ -113,12 +113,14 @@ def test_a_side_that_failed_is_tried_alone_and_both_when_both_must(page: Page, s
     retries = asked("**/retry", {"id": BATTLE, "url": "", "turn": 1, "retry": 1})
     script.tell(*STARTED, *WRITTEN[:3], ev.SideFailed("b", FAILED), ev.BattleFailed(FAILED))
     state(page, "void")
-    page.get_by_role("button", name="Let B answer again").click()
+    with page.expect_response("**/retry"):
+        page.get_by_role("button", name="Let B answer again").click()
     script.tell(ev.TurnRetried(1, 1, ("b",)))
     state(page, "queued")
     expect(page.locator("[data-heading]")).to_be_focused()
     script.tell(ev.BattleCancelled("user"))
-    page.get_by_role("button", name="Let both answer again").click()
+    with page.expect_response("**/retry"):
+        page.get_by_role("button", name="Let both answer again").click()
     script.tell(ev.TurnRetried(1, 2, ev.SIDES))
     state(page, "queued")
     assert [body for body, _ in retries] == [{"side": "b"}, {}]
@@ -137,7 +139,8 @@ def test_a_turn_that_fails_leaves_the_turns_before_it_to_the_vote(page: Page, sc
     turns = asked("**/turns", {"id": BATTLE, "url": "", "turn": 2, "retry": 0})
     script.tell(*STARTED, *WRITTEN, ev.BattleVotable())
     page.get_by_label("Ask both something more").fill("And the twin primes?")
-    page.keyboard.press("Enter")
+    with page.expect_response("**/turns"):
+        page.keyboard.press("Enter")
     script.tell(ev.TurnStarted(2, "And the twin primes?"), *STARTED)
     state(page, "streaming")
     assert [body for body, _ in turns] == [{"prompt": "And the twin primes?"}]
@@ -162,7 +165,8 @@ def test_a_prompt_that_was_refused_is_kept_and_sent_again_under_the_same_key(
     area = page.get_by_label("Ask both something more")
     area.fill("Keep me.")
     for count in (1, 2):
-        page.keyboard.press("Enter")
+        with page.expect_event("requestfailed"):
+            page.keyboard.press("Enter")
         expect(page.get_by_role("alert")).to_contain_text("could not be reached")
         expect(area).to_have_value("Keep me.")
         expect(page.get_by_role("button", name="Ask both")).to_be_enabled()
@@ -187,7 +191,8 @@ def test_the_list_shows_outcomes_page_by_page_and_failures_in_words(
     names = {"a": {"id": "x", "name": "Model X"}, "b": {"id": "y", "name": "Model Y"}}
     voted = {**ENTRY, "id": "two", "prompt": "Second", "votable": False, "winner": "a", "models": names}
     page.route("**/api/battles", lambda route: route.abort())
-    page.goto(echo_arena.url + "/battles")
+    with page.expect_console_message(lambda m: "Failed to load resource" in m.text):
+        page.goto(echo_arena.url + "/battles")
     state(page, "problem")
     complaints.clear()
     page.route("**/api/battles", lambda route: route.fulfill(json={"battles": [], "next_cursor": None}))

@@ -28,6 +28,11 @@ class WorkerSettings(BaseSettings):
     redis_url: str = "redis://127.0.0.1:6379/0"
     catalog: Path = Path("ops/catalogs/cpu.toml")
     models_dir: Path = Field(default_factory=default_models_dir)
+    models_mirror: str = ""
+    """Folder or http(s) address that ``python -m worker.models fetch`` takes models from, made by ``mirror``; default:
+    the catalog's sources."""
+    models_budget: str = ""
+    """What the models directory may take of its disk, such as ``60GB``; default: what is free."""
 
     max_resident: int = Field(default=2, ge=1)
     """Engines in memory at once. Two, so that a pair fits; with one, a battle's sides are answered in turn."""

@@ -119,13 +119,15 @@ def models(host: Host) -> None:
     catalog = secret_environment(host, "worker")["ARENA_CATALOG"]
     words = [host.python, "-m", "worker.models", "fetch", "--catalog", catalog, "--models-dir", host.models]
     secret = host.etc / "worker.local.env"
-    passed = dict(line.split("=", 1) for line in secret.read_text().splitlines() if line.startswith("HF_"))
+    own = ("HF_", "ARENA_MODELS_MIRROR=", "ARENA_MODELS_BUDGET=")
+    passed = dict(line.split("=", 1) for line in secret.read_text().splitlines() if line.startswith(own))
     fix = f"Run again to go on from here; a token for gated models goes into {secret}, as HF_TOKEN=..."
     for line in host.as_user(WORKER, words, {**passed, **host_environment()}, "Fetching the models", fix).splitlines():
         told(line, True)
 
 
 def host_environment() -> dict[str, str]:
-    """What of the caller's environment reaches downloads: proxies, and indexes and hubs nearer than the usual ones."""
-    names = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "HF_ENDPOINT", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")
+    """What of the caller's environment reaches downloads: proxies, and indexes, hubs and mirrors of one's own."""
+    names = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "HF_ENDPOINT", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY",
+             "ARENA_MODELS_MIRROR", "ARENA_MODELS_BUDGET")  # fmt: skip
     return {name: os.environ[name] for name in names if name in os.environ}

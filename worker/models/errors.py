@@ -6,7 +6,8 @@
      ├── SourceError      one source did not deliver; the next one is tried
      ├── ModelRefused     the weights are here but cannot be used
      ├── FetchError       no source of a model delivered a usable model
-     └── DiskTooSmall     known before anything is downloaded
+     ├── DiskTooSmall     known before anything is downloaded
+     └── BudgetTooSmall   so is this
 """
 
 from __future__ import annotations
@@ -56,6 +57,19 @@ class DiskTooSmall(ModelsError):  # noqa: N818
         )
         self.need = need
         self.free = free
+
+
+class BudgetTooSmall(ModelsError):  # noqa: N818
+    """Sizes in bytes."""
+
+    def __init__(self, directory: str, budget: int, taken: int, need: int) -> None:
+        super().__init__(
+            f"models may take {size_text(budget)} of {directory}, {size_text(taken)} are taken and {size_text(need)} "
+            "are needed; raise --budget (or ARENA_MODELS_BUDGET), or make room: python -m worker.models prune"
+        )
+        self.budget = budget
+        self.taken = taken
+        self.need = need
 
 
 def size_text(size: int) -> str:

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from worker.contract.catalog import Catalog, HubSource, ModelSpec, NpmSource, PypiSource, Source
 from worker.models import adapters, convert, sources, store
-from worker.models.errors import DiskTooSmall, FetchError, ModelRefused, SourceError, size_text
+from worker.models.errors import FetchError, ModelRefused, SourceError
+from worker.models.mirror import Mirror, Offer, bring_model, kept_of, let_go, offered
 from worker.models.progress import Progress
+from worker.models.room import Coming, check_room, taken_bytes
 
 
-def fetch(catalog: Catalog, models_dir: Path, progress: Progress) -> list[FetchError]:
+def fetch(
+    catalog: Catalog,
+    models_dir: Path,
+    progress: Progress,
+    *,
+    mirror: Mirror | None = None,
+    sources_too: bool = True,
+    budget: int = 0,
+) -> list[FetchError]:
     """Make present what the competing models need; the errors of those that could not be had, the others being there.
 
-    Raises DiskTooSmall before anything is downloaded, and ModelsError when the directory cannot be used.
+    ``mirror`` is asked first, and alone unless ``sources_too``. ``budget``: bytes that ``models_dir`` may take; 0: any.
+    Raises DiskTooSmall or BudgetTooSmall before anything is downloaded, and ModelsError when the directory cannot be
+    used.
     """
     _check_own_folders(catalog)
     if not store.missing(models_dir, catalog):
@@ -24,12 +35,13 @@ def fetch(catalog: Catalog, models_dir: Path, progress: Progress) -> list[FetchE
         return []
     with store.locked(models_dir, lambda: progress.say(f"another fetch is filling {models_dir}; waiting for it")):
         wanted = [m for m in store.missing(models_dir, catalog) if store.sources_of(m)]
-        check_room(wanted, models_dir, progress)
+        found = [_ways(spec, mirror, sources_too, progress) for spec in wanted]
+        check_room([_coming(w, models_dir) for w in found if w.offer or w.sources], models_dir, progress, budget)
         failed = []
-        for number, spec in enumerate(wanted, 1):
-            progress.say(f"[{number}/{len(wanted)}] {spec.name} ({spec.licence})")
+        for number, ways in enumerate(found, 1):
+            progress.say(f"[{number}/{len(wanted)}] {ways.spec.name} ({ways.spec.licence})")
             try:
-                place = fetch_model(spec, models_dir, progress)
+                place = _fetch_by(ways, models_dir, progress)
                 progress.say(f"  ready: {place}")
             except FetchError as error:
                 progress.say("  not fetched")
@@ -39,49 +51,80 @@ def fetch(catalog: Catalog, models_dir: Path, progress: Progress) -> list[FetchE
 
 def fetch_model(spec: ModelSpec, models_dir: Path, progress: Progress) -> Path:
     """Try the model's sources in order until one yields a usable folder; that folder's place. Raises FetchError."""
-    reasons = []
-    for source in store.sources_of(spec):
+    return _fetch_by(Ways(spec, store.sources_of(spec)), models_dir, progress)
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """How a model may be had: as a mirror offers it, then from ``sources``. ``lost``: why the mirror offers nothing."""
+
+    spec: ModelSpec
+    sources: tuple[Source, ...]
+    offer: Offer | None = None
+    lost: tuple[str, ...] = ()
+
+
+def _ways(spec: ModelSpec, mirror: Mirror | None, sources_too: bool, progress: Progress) -> Ways:
+    left = store.sources_of(spec) if sources_too else ()
+    if mirror is None:
+        return Ways(spec, left)
+    try:
+        return Ways(spec, left, offered(mirror, spec))
+    except SourceError as error:
+        if sources_too:
+            progress.say(f"{spec.name}: not from {mirror.address}: {error.cause}; so from its sources")
+        return Ways(spec, left, None, (str(error),))
+
+
+def _fetch_by(ways: Ways, models_dir: Path, progress: Progress) -> Path:
+    kept, reasons = models_dir / store.KEPT, list(ways.lost)
+    for way in (*((ways.offer,) if ways.offer else ()), *ways.sources):
         try:
-            with store.building(models_dir, spec) as build:
-                obtained = sources.obtain(source, build, progress, models_dir / store.KEPT / "hub")
-                make = convert.make_folder if spec.lora is None else adapters.make_folder
-                folder = make(spec, obtained, build, progress)
-                store.write_provenance(folder, spec, source)
-                place = store.install(folder, models_dir, spec)
-            if isinstance(source, HubSource):
-                store.sweep_downloads(models_dir / store.KEPT / "hub" / source.repo.replace("/", "--"))
-            return place
+            with store.building(models_dir, ways.spec) as build:
+                if isinstance(way, Offer):
+                    folder = bring_model(way, build, kept, progress)
+                else:
+                    folder = _from_source(ways.spec, way, build, kept, progress)
+                place = store.install(folder, models_dir, ways.spec)
         except SourceError as error:
             reasons.append(str(error))
             progress.say(f"  {error.source}: {error.cause}")
         except ModelRefused as error:
-            reasons.append(f"{sources.describe(source)}: {error}")
-    raise FetchError(spec.id, reasons)
+            reasons.append(f"{way.mirror.name if isinstance(way, Offer) else sources.describe(way)}: {error}")
+        else:
+            _let_go(ways.spec, way, kept)
+            return place
+    raise FetchError(ways.spec.id, reasons)
 
 
-def check_room(wanted: Sequence[ModelSpec], models_dir: Path, progress: Progress) -> None:
-    """State what will be downloaded and kept; raises DiskTooSmall when it does not fit."""
-    if not wanted:
-        return
-    download = sum(_first(m).download_bytes for m in wanted)
-    kept = sum(m.weights_bytes for m in wanted)
-    need = kept + max(_scratch_bytes(m) for m in wanted)
-    free = shutil.disk_usage(models_dir).free
-    progress.say(
-        f"{len(wanted)} models to fetch into {models_dir}: {size_text(download)} to download, "
-        f"{size_text(kept)} to keep, {size_text(need)} needed meanwhile, {size_text(free)} free"
-    )
-    if free < need:
-        raise DiskTooSmall(str(models_dir), need, free)
+def _from_source(spec: ModelSpec, source: Source, build: Path, kept: Path, progress: Progress) -> Path:
+    obtained = sources.obtain(source, build, progress, kept / "hub")
+    make = convert.make_folder if spec.lora is None else adapters.make_folder
+    folder = make(spec, obtained, build, progress)
+    store.write_provenance(folder, spec, source)
+    return folder
 
 
-def _first(spec: ModelSpec) -> Source:
-    return store.sources_of(spec)[0]
+def _let_go(spec: ModelSpec, way: Offer | Source, kept: Path) -> None:
+    """What was kept of the download in case it was cut off."""
+    if isinstance(way, HubSource):
+        store.sweep_downloads(kept / "hub" / way.repo.replace("/", "--"))
+    elif isinstance(way, Offer):
+        let_go(kept, spec.id)
 
 
-def _scratch_bytes(spec: ModelSpec) -> int:
-    """What building this model takes besides the finished folder, at most, whichever source delivers."""
-    return max(_scratch_of(spec, s) for s in store.sources_of(spec))
+def _coming(ways: Ways, models_dir: Path) -> Coming:
+    """From the first way, which most likely delivers; what is made meanwhile is as much as any other takes."""
+    kept, spec = models_dir / store.KEPT, ways.spec
+    if ways.offer:
+        size = ways.offer.size
+        return Coming(size, size, begun=min(size, taken_bytes(kept_of(kept, spec.id))))
+    first, begun = ways.sources[0], 0
+    if isinstance(first, HubSource):
+        here = kept / "hub" / first.repo.replace("/", "--") / first.revision
+        begun = min(first.download_bytes, taken_bytes(here))
+    scratch = max(_scratch_of(spec, s) for s in ways.sources)
+    return Coming(first.download_bytes, spec.weights_bytes, scratch, begun)
 
 
 def _scratch_of(spec: ModelSpec, source: Source) -> int:

@@ -9,19 +9,18 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import shutil
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 PART = ".part"
 _CHUNK = 1 << 20
-_SILENT_S = 30
+SILENT_S = 30
 _TRIES = 5
 """Connections in a row that may bring nothing before the file is given up for now."""
 _TRY_AGAIN = (408, 429, 500, 502, 503, 504)
@@ -64,6 +63,7 @@ def bring(file: Path, published: Published, more: Callable[[Path], None]) -> Non
     part = file.with_name(file.name + PART)
     part.parent.mkdir(parents=True, exist_ok=True)
     for _ in range(2):
+        part.touch()  # of an empty file nothing more is to come
         more(part)
         if is_as(part, published):
             part.replace(file)
@@ -87,15 +87,19 @@ def download(
     size: int,
     headers: Mapping[str, str] | None = None,
     pause: Callable[[float], None] = time.sleep,
+    on_tick: Callable[[int], None] | None = None,
 ) -> None:
-    """Append to ``part`` until it has ``size`` bytes. Raises OSError (HTTPError: refused) when it cannot be had."""
+    """Append to ``part`` until it has ``size`` bytes. Raises OSError (HTTPError: refused) when it cannot be had.
+
+    ``on_tick`` is told how many bytes ``part`` has, now and again.
+    """
     failed = 0
     while (at := _length(part)) != size:
         if at > size:
             part.unlink()
             continue
         try:
-            _rest(url, part, at, headers or {})
+            _rest(url, part, at, headers or {}, on_tick)
             problem: Exception = ConnectionError("the connection ends too early")
         except urllib.error.HTTPError as error:
             if error.code not in _TRY_AGAIN:
@@ -110,16 +114,24 @@ def download(
             pause(0.5 * 2**failed)
 
 
-def _rest(url: str, part: Path, at: int, headers: Mapping[str, str]) -> None:
-    request = urllib.request.Request(url, headers={"User-Agent": "llm-arena"})  # noqa: S310 - see _opener
+def _rest(url: str, part: Path, at: int, headers: Mapping[str, str], on_tick: Callable[[int], None] | None) -> None:
+    request = urllib.request.Request(url, headers={"User-Agent": "llm-arena"})  # noqa: S310 - see opener
     if at:
         request.add_header("Range", f"bytes={at}-")
     for name, value in headers.items():
         request.add_unredirected_header(name, value)
-    with _opener().open(request, timeout=_SILENT_S) as answer:
+    with opener().open(request, timeout=SILENT_S) as answer:
         goes_on = answer.status == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {at}-")
         with part.open("ab" if goes_on else "wb") as out:
-            shutil.copyfileobj(answer, out, _CHUNK)
+            append(answer, out, on_tick)
+
+
+def append(source: IO[bytes], out: IO[bytes], on_tick: Callable[[int], None] | None = None) -> None:
+    """What ``source`` has left, told as it arrives: the position in ``out``."""
+    while block := source.read(_CHUNK):
+        out.write(block)
+        if on_tick:
+            on_tick(out.tell())
 
 
 class _SameHost(urllib.request.HTTPRedirectHandler):
@@ -132,7 +144,7 @@ class _SameHost(urllib.request.HTTPRedirectHandler):
         return new
 
 
-def _opener() -> urllib.request.OpenerDirector:
+def opener() -> urllib.request.OpenerDirector:
     """HTTP and its proxies alone: a redirect can lead to no file of this machine."""
     opener = urllib.request.OpenerDirector()
     for handler in (

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -59,11 +59,14 @@ def is_present(models_dir: Path, spec: ModelSpec) -> bool:
     if own_path(spec):
         return (folder / ("config.json" if spec.lora is None else ADAPTER_CONFIG)).is_file()
     made_of = read_provenance(folder)
-    return (
-        made_of.get("recipe") == recipe(spec)
-        and made_of.get("content") in {content_of(s) for s in sources_of(spec)}
-        and all(_has_size(folder / name, size) for name, size in made_of.get("files", {}).items())
+    return matches(made_of, spec) and all(
+        _has_size(folder / name, size) for name, size in made_of.get("files", {}).items()
     )
+
+
+def matches(made_of: Mapping[str, Any], spec: ModelSpec) -> bool:
+    """Whether that is what the entry asks for: its weights, and what is done to them."""
+    return made_of.get("recipe") == recipe(spec) and made_of.get("content") in {content_of(s) for s in sources_of(spec)}
 
 
 def missing(models_dir: Path, catalog: Catalog) -> tuple[ModelSpec, ...]:
@@ -106,16 +109,22 @@ def write_provenance(folder: Path, spec: ModelSpec, source: Source) -> None:
         "licence": spec.licence,
         "licence_url": spec.licence_url,
         "source": describe(source),
+        "revision": getattr(source, "revision", ""),
         "packages": list(getattr(source, "packages", ())),
         "content": content_of(source),
         "format": spec.format,
         "weights": weights_dtype(spec),
         "recipe": recipe(spec),
-        "fetched_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "files": {name: p.stat().st_size for name, p in there.items()},
         "sha256": {name: digest_of(p) for name, p in there.items()},
     }
-    (folder / PROVENANCE).write_text(json.dumps(made_of, indent=2) + "\n", encoding="utf-8")
+    sign(folder, made_of)
+
+
+def sign(folder: Path, made_of: Mapping[str, Any]) -> None:
+    """Write down what the folder was made of, and that it was now."""
+    signed = {**made_of, "fetched_at": datetime.now(UTC).isoformat(timespec="seconds")}
+    (folder / PROVENANCE).write_text(json.dumps(signed, indent=2) + "\n", encoding="utf-8")
 
 
 @contextmanager

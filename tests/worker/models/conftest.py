@@ -9,12 +9,13 @@ import os
 import sys
 import tarfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
 from worker.contract.catalog import ByteSize, ModelSpec, NpmSource, PypiSource, Source
+from worker.models import store
 from worker.models.progress import Progress
 
 FOLDER = {
@@ -104,6 +105,19 @@ def spec(*sources: Source, **fields: object) -> ModelSpec:
         "kv_bytes": ByteSize(1 << 20),
     }
     return ModelSpec(**{**values, **fields})  # type: ignore[arg-type]
+
+
+def install(models_dir: Path, model: ModelSpec, files: Mapping[str, bytes] = FOLDER) -> Path:
+    """The model's folder as a fetch leaves it."""
+    models_dir.mkdir(exist_ok=True)
+    with store.building(models_dir, model) as build:
+        folder = build / "model"
+        for name, data in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(data)
+        (folder / "model.safetensors").chmod(0o600)
+        store.write_provenance(folder, model, model.sources[0])
+        return store.install(folder, models_dir, model)
 
 
 def pypi(digest: str, *names: str, member: str = "") -> PypiSource:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from tests.worker.models.conftest import FOLDER, pypi, spec
+from tests.worker.models.conftest import install, pypi, spec
 from worker.contract.catalog import ByteSize, ModelSpec
 from worker.models import store
 from worker.models.errors import ModelsError
@@ -18,14 +18,7 @@ MODEL = spec(pypi("1" * 64, "tiny"), format="gguf")
 
 @pytest.fixture
 def installed(models_dir: Path) -> Path:
-    with store.building(models_dir, MODEL) as build:
-        folder = build / "model"
-        folder.mkdir()
-        for name, data in FOLDER.items():
-            (folder / name).write_bytes(data)
-        (folder / "model.safetensors").chmod(0o600)
-        store.write_provenance(folder, MODEL, MODEL.sources[0])
-        return store.install(folder, models_dir, MODEL)
+    return install(models_dir, MODEL)
 
 
 def test_an_installed_folder_is_present_and_readable_by_all(models_dir: Path, installed: Path) -> None:

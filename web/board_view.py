@@ -15,7 +15,7 @@ from web.arena.catalogue import Known, known
 from web.arena.contenders import Contender, read_contender
 from web.arena.pairs import Meetings
 from web.context import Arena
-from web.language import current, gettext, ngettext, number
+from web.language import current, gettext, ngettext, number, rating
 from web.ratings import pictures
 from web.ratings.pictures import Cell, Line
 from web.ratings.whiskers import Interval, extent, whisker, whiskers
@@ -85,7 +85,7 @@ def _interval(row: Any, label: str = "") -> Interval:
 
 def interval_in_words(row: Any) -> str:
     """What the picture of an interval says to who cannot see it."""
-    return gettext("between %(low)s and %(high)s") % {"low": number(row.lower, 0), "high": number(row.upper, 0)}
+    return gettext("between %(low)s and %(high)s") % {"low": rating(row.lower), "high": rating(row.upper)}
 
 
 def _between(met: Mapping[tuple[str, str], Meetings], row: str, column: str) -> Meetings | None:

@@ -93,6 +93,11 @@ def number(value: float, decimals: int | None = None) -> str:
     return str(format_decimal(value, pattern, locale=current().locale))
 
 
+def rating(value: float) -> str:
+    """``1204`` in every language, as on a picture's axis: a mark on a scale; ``1.204`` would read as one and a bit."""
+    return str(round(value))
+
+
 def percent(share: float, decimals: int = 0) -> str:
     """``56%`` or ``56 %``."""
     locale = current().locale
@@ -132,7 +137,7 @@ def init_app(app: Flask) -> None:
     app.jinja_env.add_extension("jinja2.ext.i18n")
     app.jinja_env.policies["ext.i18n.trimmed"] = True
     app.jinja_env.install_gettext_callables(gettext, ngettext, newstyle=True)  # type: ignore[attr-defined]
-    for filter_ in (number, percent, moment, day):
+    for filter_ in (number, rating, percent, moment, day):
         app.jinja_env.filters[filter_.__name__] = _at_render(filter_)
 
     @app.context_processor

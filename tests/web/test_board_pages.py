@@ -46,8 +46,8 @@ def test_the_board_has_a_row_per_model_with_its_interval_in_a_picture_and_in_wor
     for shown, row in zip(page.select("table.board tbody tr"), api["models"], strict=True):
         picture = shown.select_one("svg[role=img]")
         assert picture is not None
-        assert picture["aria-label"] == f"between {row['lower']:,.0f} and {row['upper']:,.0f}"
-        assert f"{row['rating']:,.0f}" in shown.get_text()
+        assert picture["aria-label"] == f"between {row['lower']:.0f} and {row['upper']:.0f}"
+        assert f"{row['rating']:.0f}" in shown.get_text()
         assert ("preliminary" in shown.get_text()) == row["preliminary"]
     assert page.select_one("table.board caption time")["datetime"] == api["updated_at"]  # type: ignore[index]
 
@@ -136,6 +136,7 @@ def test_while_no_model_has_many_votes_the_history_shows_them_all(
     client: FlaskClient, built: Path, votes: Callable[..., None]
 ) -> None:
     votes((SWIFT, SAGE, "a"))
+    assert "of the 1 vote with a winner went to A" in read(client, "/leaderboard").get_text()
     votes((BARD, SAGE, "b"))
     assert len(read(client, "/leaderboard").select("svg.history g > title")) == 3
 

@@ -172,8 +172,9 @@ def _facts(client: FlaskClient) -> set[str]:
 
 def test_numbers_and_moments_are_written_as_the_language_does(client: FlaskClient, built: Path, board: None) -> None:
     texts = {tag: client.get(f"/leaderboard?lang={tag}").text for tag in ("en", "de")}
-    assert re.search(r">1,\d\d\d<", texts["en"])
-    assert re.search(r">1\.\d\d\d<", texts["de"])
+    assert re.search(r">\d+\.\d%<", texts["en"])
+    assert re.search(r">\d+,\d\u00a0%<", texts["de"])
+    assert all(re.search(r">1\d\d\d<", text) for text in texts.values()), "a rating is no count"
     assert re.search(r"\d\d? \w+ 20\d\d, \d\d:\d\d UTC", texts["en"])
     assert "95\u00a0%" in texts["de"]
 

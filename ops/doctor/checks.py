@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ops.doctor.models import models
 from ops.doctor.running import broker, ports, units, workers
 from ops.install.config import read_environment
 from ops.setup.catalog_kind import has_nvidia_gpu, read_kind
@@ -94,16 +95,6 @@ def disk(patient: Patient) -> Iterator[Said]:
             level = "fail" if usage.free < 2 * GB else "warn" if usage.free < usage.total // 10 else "ok"
             fix = "" if level == "ok" else f"du -xsh {folder}/*; journalctl --vacuum-size=500M; or enlarge the volume"
             yield level, f"{folder}: {usage.free / GB:.1f} of {usage.total / GB:.1f} GB free", fix
-
-
-def models(patient: Patient) -> Iterator[Said]:
-    place = patient.at("/opt/models")
-    kind = read_kind(patient.catalog, place)
-    fix = f"python -m worker.models fetch --catalog {kind.path} --models-dir {place}"
-    if kind.models_bytes:
-        yield "fail", f"{kind.models_bytes / GB:.1f} GB of models are not fetched", fix
-    else:
-        yield "ok", f"all models of {kind.path} are in {place}" if kind.needs_vllm else "no model needs weights", ""
 
 
 def permissions(patient: Patient) -> Iterator[Said]:

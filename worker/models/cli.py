@@ -1,4 +1,4 @@
-"""Fetch the catalog's models, mirror them, show which are here, plan their memory: for an operator, and for ops/up."""
+"""The catalog's models fetched, mirrored, listed, verified, pruned and planned: for an operator, and for ops/up."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from worker.contract.catalog import Catalog, CatalogError, ModelSpec, load_catalog
+from worker.contract.catalog import CatalogError, load_catalog
 from worker.errors import WorkerError
-from worker.models import plan_cli, store
-from worker.models.command import tree_bytes
-from worker.models.errors import FetchError, ModelsError, size_text
+from worker.models import plan_cli, store_cli
+from worker.models.errors import FetchError, ModelsError
 from worker.models.fetch import fetch
 from worker.models.machine import parse_size
 from worker.models.mirror import Folder, mirror_at
@@ -26,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # scratch folders go on `kill` as on Ctrl-C
     try:
         args.models_dir = args.models_dir.expanduser()
-        return int(args.run(args, load_catalog(args.catalog)))
+        return int(args.run(args))
     except (CatalogError, WorkerError) as error:
         return _fail(str(error))
     except KeyboardInterrupt:
@@ -35,17 +34,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGTERM, before)
 
 
-def _fetch(args: argparse.Namespace, catalog: Catalog) -> int:
+def _fetch(args: argparse.Namespace) -> int:
+    catalog = load_catalog(args.catalog)
     mirror = mirror_at(args.mirror) if args.mirror else None
-    budget = parse_size(args.budget, "--budget (or ARENA_MODELS_BUDGET)") if args.budget else 0
+    budget = parse_size(args.budget, store_cli.BUDGET) if args.budget else 0
     progress = Progress(sys.stderr)
     failed = fetch(catalog, args.models_dir, progress, mirror=mirror, sources_too=mirror is None, budget=budget)
     return _told(failed)
 
 
-def _mirror(args: argparse.Namespace, catalog: Catalog) -> int:
+def _mirror(args: argparse.Namespace) -> int:
     """The store is a mirror itself: what it has is copied, the rest comes from the catalog's sources."""
-    into = args.directory.expanduser().absolute()
+    catalog, into = load_catalog(args.catalog), args.directory.expanduser().absolute()
     if into.resolve() == args.models_dir.resolve():
         raise ModelsError(f"{into} is the models directory, which can be fetched from as it is; name another folder")
     progress = Progress(sys.stderr)
@@ -61,40 +61,35 @@ def _told(failed: Sequence[FetchError]) -> int:
     return 1 if failed else 0
 
 
-def _list(args: argparse.Namespace, catalog: Catalog) -> int:
-    rows = [("id", "name", "here", "licence", "folder"), *(_row(spec, args.models_dir) for spec in catalog.entries)]
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    for row in rows:
-        sys.stdout.write("  ".join([*(row[c].ljust(widths[c]) for c in range(4)), row[4]]).rstrip() + "\n")
-    return 0
+def _fail(message: str, status: int = 1) -> int:
+    sys.stderr.write(f"models: {message}\n")
+    return status
 
 
-def _row(spec: ModelSpec, models_dir: Path) -> tuple[str, str, str, str, str]:
-    folder = store.model_dir(models_dir, spec)
-    if spec.engine != "vllm":
-        here, where = "needs nothing", ""
-    elif store.is_present(models_dir, spec):
-        here, where = size_text(tree_bytes(folder)), str(folder)
-    else:
-        here, where = "stale" if folder.exists() else "missing", str(folder)
-    return spec.id, spec.name, here if spec.enabled else f"{here} (disabled)", spec.licence, where
+# ── what can be typed ────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _parser() -> argparse.ArgumentParser:
     settings = WorkerSettings.from_env()
     parser = argparse.ArgumentParser(prog="python -m worker.models", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="|".join(_COMMANDS))
-    for name, (run, what, add_more) in _COMMANDS.items():
+    for name, (run, what, adds) in _COMMANDS.items():
         command = commands.add_parser(name, help=what, description=what)
-        command.add_argument("--catalog", type=Path, default=settings.catalog, help="default: %(default)s")
-        command.add_argument("--models-dir", type=Path, default=settings.models_dir, help="default: %(default)s")
-        if run is not None:
-            command.set_defaults(run=run)
-        add_more(command, settings)
+        command.set_defaults(run=run)
+        for add in (_add_models_dir, *adds):
+            add(command, settings)
     return parser
 
 
-def _add_fetch(command: argparse.ArgumentParser, settings: WorkerSettings) -> None:
+def _add_models_dir(command: argparse.ArgumentParser, settings: WorkerSettings) -> None:
+    command.add_argument("--models-dir", type=Path, default=settings.models_dir, help="default: %(default)s")
+
+
+def _add_catalog(command: argparse.ArgumentParser, settings: WorkerSettings) -> None:
+    command.add_argument("--catalog", type=Path, default=settings.catalog, help="default: %(default)s")
+
+
+def _add_mirror(command: argparse.ArgumentParser, settings: WorkerSettings) -> None:
     command.add_argument(
         "--mirror",
         metavar="DIR|URL",
@@ -102,6 +97,9 @@ def _add_fetch(command: argparse.ArgumentParser, settings: WorkerSettings) -> No
         help="take the models from here alone: a folder that `mirror` made, or its address behind a web server; "
         "default: ARENA_MODELS_MIRROR, else the catalog's sources",
     )
+
+
+def _add_budget(command: argparse.ArgumentParser, settings: WorkerSettings) -> None:
     command.add_argument(
         "--budget",
         metavar="SIZE",
@@ -111,23 +109,48 @@ def _add_fetch(command: argparse.ArgumentParser, settings: WorkerSettings) -> No
     )
 
 
-def _add_mirror(command: argparse.ArgumentParser, _: WorkerSettings) -> None:
+def _add_directory(command: argparse.ArgumentParser, _: WorkerSettings) -> None:
     command.add_argument("directory", type=Path, metavar="DIR", help="where the mirror is, or is to be")
 
 
-def _add_nothing(_: argparse.ArgumentParser, __: WorkerSettings) -> None:
-    """The command has no options of its own."""
+def _add_models(command: argparse.ArgumentParser, _: WorkerSettings) -> None:
+    command.add_argument("models", nargs="*", metavar="MODEL", help="ids; default: all that are there")
+
+
+def _add_prune(command: argparse.ArgumentParser, _: WorkerSettings) -> None:
+    command.add_argument(
+        "--catalog",
+        type=Path,
+        dest="catalogs",
+        action="append",
+        required=True,
+        help="whose models stay; once for each catalog that uses this directory",
+    )
+    command.add_argument("--dry-run", action="store_true", help="only say what would go")
 
 
 _Add = Callable[[argparse.ArgumentParser, WorkerSettings], None]
-_COMMANDS: dict[str, tuple[Callable[[argparse.Namespace, Catalog], int] | None, str, _Add]] = {
-    "fetch": (_fetch, "download, verify and convert the models that are not here yet", _add_fetch),
-    "mirror": (_mirror, "put the catalog's models, ready to be fetched without the internet, into DIR", _add_mirror),
-    "list": (_list, "show which of the catalog's models are here", _add_nothing),
-    "plan": (None, plan_cli.WHAT, plan_cli.add_arguments),
+_COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int] | None, str, tuple[_Add, ...]]] = {
+    "fetch": (
+        _fetch,
+        "download, verify and convert the models that are not here yet",
+        (_add_catalog, _add_mirror, _add_budget),
+    ),
+    "mirror": (
+        _mirror,
+        "put the catalog's models, ready to be fetched without the internet, into DIR",
+        (_add_directory, _add_catalog),
+    ),
+    "list": (
+        store_cli.show,
+        "show which of the catalog's models are here and what they take",
+        (_add_catalog, _add_budget),
+    ),
+    "verify": (
+        store_cli.verify,
+        "read every model that is here and compare it with its recorded digests",
+        (_add_models,),
+    ),
+    "prune": (store_cli.prune, "remove the models that no catalog given names", (_add_prune,)),
+    "plan": (None, plan_cli.WHAT, (_add_catalog, plan_cli.add_arguments)),
 }
-
-
-def _fail(message: str, status: int = 1) -> int:
-    sys.stderr.write(f"models: {message}\n")
-    return status

@@ -76,7 +76,7 @@ def size_text(size: int) -> str:
     """``1_500_000_000`` as ``1.5 GB``: the units disks are sold in."""
     value = float(size)
     for unit in ("B", "kB", "MB"):
-        if value < 1000:
+        if value < 999.5:  # else it would be rounded to 1000
             return f"{value:.0f} {unit}"
         value /= 1000
     return f"{value:.1f} GB"

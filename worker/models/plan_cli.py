@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from worker.contract.catalog import ByteSize, Catalog
+from worker.contract.catalog import ByteSize, Catalog, load_catalog
 from worker.memory import Bytes
 from worker.models.fitting import Fit, asleep_beside, fits, needs, pairs, plan_for, sets
 from worker.models.memory import Sized
@@ -42,7 +42,7 @@ def add_arguments(command: argparse.ArgumentParser, settings: WorkerSettings) ->
         help="engines in memory at once; default: %(default)s",
     )
     command.add_argument("--json", action="store_true", help="for programs; sizes in bytes")
-    command.set_defaults(run=lambda args, catalog: _plan(args, catalog, settings))
+    command.set_defaults(run=lambda args: _plan(args, load_catalog(args.catalog), settings))
 
 
 def _plan(args: argparse.Namespace, catalog: Catalog, settings: WorkerSettings) -> int:

@@ -46,6 +46,11 @@ class Progress:
             self._next_percent += _PLAIN_EVERY * max(1, (percent - self._next_percent) // _PLAIN_EVERY + 1)
             self._write(f"  {self._label} {percent}% ({size_text(done)} of {size_text(total)})\n")
 
+    def done(self) -> None:
+        """The step leaves nothing on a terminal: what comes next says how it ended."""
+        if self._live:
+            self._write("")
+
     def _write(self, text: str) -> None:
         self._stream.write(f"\r\x1b[K{text}" if self._live else text)
         self._stream.flush()

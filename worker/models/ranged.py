@@ -39,7 +39,7 @@ class Mismatch(Exception):  # noqa: N818
     """Twice in a row the file was not what was published."""
 
 
-def digest_of(file: Path, kind: str = "sha256") -> str:
+def digest_of(file: Path, kind: str = "sha256", on_tick: Callable[[int], None] | None = None) -> str:
     """In hexadecimal. ``blob`` is how git names a file's content: its length goes first, and SHA-1 is fixed."""
     if kind == "blob":
         digest = hashlib.sha1(b"blob %d\0" % file.stat().st_size, usedforsecurity=False)
@@ -48,6 +48,8 @@ def digest_of(file: Path, kind: str = "sha256") -> str:
     with file.open("rb") as stream:
         while block := stream.read(_CHUNK):
             digest.update(block)
+            if on_tick:
+                on_tick(stream.tell())
     return digest.hexdigest()
 
 

@@ -21,6 +21,11 @@ FORCED_WITHOUT = ("color-contrast",)
 found #0f1115 on black where white on black stood (computed, and in the picture)."""
 TAKES_LONG = {"docs"}
 """Eleven thousand elements; test_docs looks at them in every tier."""
+WIDEST = ("named", "votable", "voted", "history", "shared", "board", "board-unfolded", "board-model")
+"""Each kind of page with the most on it."""
+WIDER = """() => Math.max(
+  ...[...document.querySelectorAll("html, body, main, #arena, .battle")].map((e) => e.scrollWidth - innerWidth))"""
+"""By how many pixels more than the window is wide; what scrolls within itself, such as a table, is not looked at."""
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +99,23 @@ def test_a_picture_wider_than_a_phone_has_a_name_and_is_scrolled_with_the_keyboa
         page.keyboard.press("End")
         page.keyboard.press("ArrowRight")
         page.wait_for_function("() => document.activeElement.scrollLeft > 0")
+
+
+@pytest.mark.parametrize("height", [640, 256])
+def test_no_page_scrolls_sideways_on_the_smallest_phone_and_at_400_per_cent(
+    chromium: Browser, sites: Sites, height: int
+) -> None:
+    """320 by 256 is a screen of 1280 by 1024 at 400 %."""
+    context = chromium.new_context(viewport={"width": 320, "height": height}, device_scale_factor=4)
+    wide = {}
+    for url, state in sites.states():
+        if state.name not in WIDEST:
+            continue
+        page = enter(context, state, url, sites.past)
+        wide[state.name] = page.evaluate(WIDER)
+        page.close()
+    context.close()
+    assert wide == dict.fromkeys(WIDEST, 0)
 
 
 @pytest.mark.long

@@ -33,16 +33,6 @@ def test_waiting_is_told_in_words(page: Page, script: Script) -> None:
     expect(page.locator(".line")).to_have_count(0)
 
 
-def test_a_long_wait_is_acknowledged(page: Page, echo_arena: Stack) -> None:
-    page.clock.install()
-    script = Script(page, echo_arena.url)
-    script.open()
-    script.tell(ev.BattleQueued(position=9))
-    expect(page.locator(".line")).to_contain_text("9th in line")
-    page.clock.run_for(21_000)
-    expect(page.locator(".line")).to_contain_text("Still waiting")
-
-
 def test_the_vote_opens_only_when_the_server_says_so(page: Page, script: Script) -> None:
     script.tell(*STARTED, *WRITTEN)
     expect(page.get_by_text("Stopped at the length limit")).to_be_visible()

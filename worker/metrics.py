@@ -62,6 +62,8 @@ class Metrics:
         self._reserved = Gauge(
             "arena_engine_reserved_bytes", "What the ledgers hold for it", ["model", "ledger"], registry=registry
         )
+        what = "Whether the catalog file was refused when last read, so that an older one serves"
+        self._catalog_refused = Gauge("arena_catalog_refused", what, registry=registry)
         self._waits = histogram("lease_wait_seconds", "A battle's arrival to its engines", _WAIT_S)
         self._refusals = counter("lease_refusals_total", "Battles the pool refused, by kind", "kind")
         self._first_s = histogram("first_token_seconds", "Lease to first text", _FIRST_TOKEN_S, "model")
@@ -98,6 +100,9 @@ class Metrics:
         return model if model in self._models else _OTHER
 
     # ── what is reported ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def catalog_refused(self, refused: bool) -> None:
+        self._catalog_refused.set(refused)
 
     def loaded(self, model: str, seconds: float) -> None:
         self._loads.labels(self._model(model)).inc()

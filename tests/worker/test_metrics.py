@@ -98,7 +98,7 @@ def test_every_name_is_ours_and_says_its_unit(metrics: Metrics, server: Server) 
     for name, _ in scrape(server):
         assert name.startswith("arena_")
         plain = name.removesuffix("_bucket").removesuffix("_sum").removesuffix("_count").removesuffix("_created")
-        assert plain.endswith(("_seconds", "_bytes", "_total", "_per_second", "_running", "_waiting")) or (
+        assert plain.endswith(("_seconds", "_bytes", "_total", "_per_second", "_running", "_waiting", "_refused")) or (
             name.endswith("_created")
         )
 

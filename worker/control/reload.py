@@ -18,6 +18,15 @@ _SHOWN = 3
 def read_anew(runtime: Runtime) -> Operation:
     """Raises AdminError, with nothing changed, for a file that is broken or that this worker could not serve."""
     try:
+        catalog, fit = _judged(runtime)
+    except AdminError:
+        runtime.pool.meter.catalog_refused(True)
+        raise
+    return runtime.on_loop(lambda: _take_up(runtime, catalog, fit))
+
+
+def _judged(runtime: Runtime) -> tuple[Catalog, Fit]:
+    try:
         catalog = load_catalog(runtime.settings.catalog)
     except CatalogError as error:
         raise AdminError(f"{error}; nothing has changed") from None
@@ -25,7 +34,7 @@ def read_anew(runtime: Runtime) -> Operation:
     fit = _fitted(runtime, catalog, capacity, pins)
     if fit.impossible:
         raise AdminError(f"{_shown(fit.impossible)}; nothing has changed")
-    return runtime.on_loop(lambda: _take_up(runtime, catalog, fit))
+    return catalog, fit
 
 
 def _fitted(runtime: Runtime, catalog: Catalog, capacity: int, pins: tuple[str, ...]) -> Fit:
@@ -39,6 +48,7 @@ def _take_up(runtime: Runtime, catalog: Catalog, fit: Fit) -> Operation:
     known = {str(p) for p in runtime.fit.warnings}
     new = [p for p in fit.warnings if str(p) not in known]
     runtime.fit = fit
+    runtime.pool.meter.catalog_refused(False)
     note = f"; beware: {_shown(new)}" if new else ""
     return Desk(runtime.pool).reload_catalog(catalog, note)
 

@@ -19,6 +19,7 @@ import worker.control
 from tests.processes import wait_for
 from tests.worker.conftest import Hand
 from worker.contract.catalog import load_catalog
+from worker.metrics import Metrics
 from worker.models.fitting import plan_for
 from worker.runtime import Runtime
 from worker.settings import WorkerSettings
@@ -111,6 +112,7 @@ class Operator:
     catalog: Path
     consumer: Consumer
     redis: redis.Redis
+    metrics: Metrics
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     def __call__(self, command: str, **arguments: Any) -> dict[str, Any]:
@@ -177,9 +179,10 @@ def operator(
     )
     catalog = load_catalog(file)
     fit = plan_for(catalog, tmp_path, capacity=2, gpu_memory="0", host_memory=settings.host_memory, sleep="on")
-    runtime = Runtime(settings, catalog, fit, hand, lambda task, args: None, "w@unit")
+    metrics = Metrics(m.id for m in catalog.entries)
+    runtime = Runtime(settings, catalog, fit, hand, lambda task, args: None, "w@unit", metrics)
     runtime.start()
-    desk = Operator(runtime, hand, file, Consumer(), redis_client)
+    desk = Operator(runtime, hand, file, Consumer(), redis_client, metrics)
     try:
         yield desk
     finally:

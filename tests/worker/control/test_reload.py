@@ -99,6 +99,26 @@ def test_a_broken_file_is_refused_with_its_one_line(operator: Operator) -> None:
     assert operator.engine("ant")["state"] == "ready"
 
 
+@pytest.mark.parametrize("text", ["models = 3", CATALOG + entry("whale", LARGE)], ids=["broken", "too large"])
+def test_a_refused_file_is_seen_by_who_watches_while_the_old_one_serves(operator: Operator, text: str) -> None:
+    operator.settled()
+
+    def refused() -> float | None:
+        return operator.metrics.registry.get_sample_value("arena_catalog_refused")
+
+    assert refused() == 0
+    operator.catalog.write_text(text)
+    for _ in range(2):
+        assert "nothing has changed" in operator("reload_catalog")["error"]
+        assert refused() == 1
+    over = operator.holds("1", "cat", "dog")
+    wait_for("the battle to have its engines", lambda: operator.engine("cat")["leases"] == 1, 10)
+    operator.release(over)
+    operator.catalog.write_text(CATALOG)
+    assert operator("reload_catalog")["ok"].startswith("nothing changed")
+    assert refused() == 0
+
+
 def test_a_catalog_that_cannot_be_served_is_refused_in_the_planners_words(operator: Operator) -> None:
     operator.settled()
     operator.catalog.write_text(CATALOG + entry("whale", LARGE))

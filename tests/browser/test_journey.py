@@ -121,6 +121,7 @@ def test_a_pair_of_ones_choosing_meets_and_does_not_count(page: Page, echo_arena
     page.goto(echo_arena.url)
     page.get_by_text("Compare two models of your choice").click()
     one, other = page.get_by_label("One model"), page.get_by_label("The other model")
+    expect(one.locator("option")).not_to_have_count(0)  # they come over the network, after the unfolding
     names = one.locator("option").all_text_contents()
     other.select_option(names[0])
     expect(one).to_have_value(one.locator("option").nth(1).get_attribute("value") or "")

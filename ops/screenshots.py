@@ -68,6 +68,7 @@ def picture_state(browser: Browser, state: State, url: str, past: Past, name: st
         page = enter(context, state, url, past)
         if name == "print":
             page.emulate_media(media="print")
+        page.wait_for_load_state("networkidle")  # the renderer and the colours of code come after the words
         page.evaluate("() => document.fonts.ready")
         size = page.evaluate("() => [document.documentElement.clientWidth, document.documentElement.scrollHeight]")
         clip: FloatRect = {"x": 0, "y": 0, "width": size[0], "height": min(size[1], TALLEST)}

@@ -1,7 +1,7 @@
 /** The island's modules, within reach of tests that run in a real browser under the real content security policy. */
 import { build, element } from "../../web/ui/src/md/build";
 import { definitions, fenceCloser, lex } from "../../web/ui/src/md/lex";
-import { enhance } from "../../web/ui/src/md/later";
+import { enhancer } from "../../web/ui/src/md/later";
 import { MarkdownStream } from "../../web/ui/src/md/stream";
 import { accept } from "../../web/ui/src/live/cursor";
 import { EMPTY_VIEW, fold } from "../../web/ui/src/live/fold";
@@ -71,7 +71,7 @@ function streamed(chunks: string[]): string {
 
 /** Draw `text` for good, with colours and formulas, and leave it on the page. */
 function show(text: string): void {
-  const stream = new MarkdownStream(place(), enhance);
+  const stream = new MarkdownStream(place(), enhancer());
   stream.push(text);
   stream.finish();
 }

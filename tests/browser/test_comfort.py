@@ -125,3 +125,17 @@ def test_in_the_readers_own_colours_focus_and_sides_are_told_apart_by_line_and_s
         page.keyboard.press("Tab")
     assert {"New battle", "Copy", "Ask both"} <= set(walked)
     context.close()
+
+
+def test_the_end_stays_in_sight_when_formulas_are_set_after_the_last_word(page: Page, echo_arena: Stack) -> None:
+    script = Script(page, echo_arena.url)
+    script.open()
+    formula = "$$\n\\sum_{i=1}^n \\frac{\\frac{i}{2}}{\\frac{n}{3}}\n$$\n\n"
+    script.tell(*STARTED, ev.SideDelta("a", "Words.\n\n" * 20 + formula * 6 + "The end."), ev.SideDone("a", "stop"))
+    expect(page.locator(".side-a .katex")).to_have_count(6)
+    page.evaluate("() => document.fonts.ready")
+    expect(page.locator(".side-a .prose p").last).to_be_in_viewport(ratio=1)
+    page.locator(".side-a .scroll").evaluate("(pane) => pane.scrollTo(0, 0)")
+    script.tell(*WRITTEN[1::2], ev.BattleVotable())
+    expect(page.get_by_role("button", name="Tie")).to_be_enabled()
+    assert page.locator(".side-a .scroll").evaluate("(pane) => pane.scrollTop") == 0

@@ -1,5 +1,5 @@
 /** Shared battles: the text that is there without any script becomes what the arena shows while it is written. */
-import { enhance } from "./md/later";
+import { enhancer } from "./md/later";
 import { renderMarkdown } from "./md/stream";
 import { copyOnClick } from "./ui/copy";
 
@@ -8,5 +8,5 @@ for (const place of document.querySelectorAll<HTMLElement>("[data-markdown]")) {
   place.replaceChildren();
   place.className = "prose";
   place.addEventListener("click", copyOnClick);
-  renderMarkdown(place, text, enhance);
+  renderMarkdown(place, text, enhancer());
 }

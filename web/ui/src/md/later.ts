@@ -33,13 +33,19 @@ function later(element: HTMLElement, job: Job): void {
   void drain();
 }
 
-export const enhance: Later = {
-  code(element, language) {
-    if ((element.textContent ?? "").length > MAX_CODE) return;
-    later(element, async () => (await import("./hl")).highlight(element, language));
-  },
-  math(element, tex, display) {
-    if (tex.length > MAX_TEX) return;
-    later(element, async () => (await import("./tex")).typeset(element, tex, display));
-  },
-};
+/** `moved` is called after each formula: set, it has another height than its source had. */
+export function enhancer(moved: () => void = () => undefined): Later {
+  return {
+    code(element, language) {
+      if ((element.textContent ?? "").length > MAX_CODE) return;
+      later(element, async () => (await import("./hl")).highlight(element, language));
+    },
+    math(element, tex, display) {
+      if (tex.length > MAX_TEX) return;
+      later(element, async () => {
+        await (await import("./tex")).typeset(element, tex, display);
+        moved();
+      });
+    },
+  };
+}

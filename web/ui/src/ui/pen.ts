@@ -29,8 +29,9 @@ export interface Pen {
   reset(): void;
 }
 
-export function newPen(root: HTMLElement, drawer: Renderer | null): Pen {
-  return drawer ? new drawer.MarkdownStream(root, drawer.enhance) : new PlainPen(root);
+/** `moved` is called when what was drawn before gets another height. */
+export function newPen(root: HTMLElement, drawer: Renderer | null, moved: () => void): Pen {
+  return drawer ? new drawer.MarkdownStream(root, drawer.enhancer(moved)) : new PlainPen(root);
 }
 
 class PlainPen implements Pen {

@@ -100,7 +100,7 @@ function useDrawing({ store, side, index, tail }: Place, view: { readonly value:
     const redrawn = state !== null && state.drawer !== drawer;
     if (!state || redrawn || !continues(state, text, generation)) {
       state?.pen.reset();
-      state = { pen: newPen(body.current, drawer), drawer, length: 0, generation, final: false };
+      state = { pen: newPen(body.current, drawer, () => tail.grown(false)), drawer, length: 0, generation, final: false };
       drawn.current = state;
       // The same words in another dress: whoever scrolled up stays there.
       if (!redrawn && index === store.view.value.turns.length - 1) tail.hold();

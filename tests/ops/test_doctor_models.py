@@ -8,7 +8,7 @@ import pytest
 
 from ops.doctor.checks import CHECKS, OF_WORKERS, Patient, Said
 from tests.worker.models.conftest import FOLDER, install
-from tests.worker.models.test_mirror import entry
+from tests.worker.models.mirrored import entry
 from worker.contract.catalog import load_catalog
 
 

@@ -147,8 +147,17 @@ def install(folder: Path, models_dir: Path, spec: ModelSpec) -> Path:
     if place.exists():
         place.rename(stale)
     folder.rename(place)
+    _give(place, models_dir)
     shutil.rmtree(stale, ignore_errors=True)
     return place
+
+
+def _give(path: Path, models_dir: Path) -> None:
+    """What root makes is the directory's owner's, who could not replace it otherwise."""
+    owner = models_dir.stat()
+    if os.geteuid() == 0 and owner.st_uid != 0 and path.exists():
+        for each in (path, *path.rglob("*")):
+            os.chown(each, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
 def sweep_downloads(kept: Path) -> None:
@@ -180,7 +189,11 @@ def locked(models_dir: Path, on_wait: Callable[[], None]) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX)
         for left in models_dir.glob(f"{BUILD_PREFIX}*"):
             shutil.rmtree(left, ignore_errors=True)
-        yield
+        try:
+            yield
+        finally:
+            for made in (models_dir / ".lock", models_dir / KEPT):
+                _give(made, models_dir)
 
 
 def _has_size(file: Path, size: int) -> bool:

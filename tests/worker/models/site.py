@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -75,13 +76,17 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def served(root: Path) -> Iterator[Site]:
-    """The folder at ``site.url`` until the end."""
+def served(root: Path, pem: Path | None = None) -> Iterator[Site]:
+    """The folder at ``site.url`` until the end; ``pem``: its key and certificate, for https."""
     site = Site(root)
     server = _Server(("127.0.0.1", 0), _handler(site))
+    if pem is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(pem)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
-    site.url = f"http://127.0.0.1:{server.server_port}"
+    site.url = f"{'https' if pem else 'http'}://127.0.0.1:{server.server_port}"
     try:
         yield site
     finally:

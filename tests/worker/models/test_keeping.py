@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.worker.models.conftest import FOLDER, install, sha256
-from tests.worker.models.test_mirror import REVISION, entry
+from tests.worker.models.mirrored import REVISION, entry
 from worker.contract.catalog import load_catalog
 from worker.models import fetch, store
 from worker.models.cli import main

@@ -129,5 +129,5 @@ def models(host: Host) -> None:
 def host_environment() -> dict[str, str]:
     """What of the caller's environment reaches downloads: proxies, and indexes, hubs and mirrors of one's own."""
     names = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "HF_ENDPOINT", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY",
-             "ARENA_MODELS_MIRROR", "ARENA_MODELS_BUDGET")  # fmt: skip
+             "SSL_CERT_FILE", "ARENA_MODELS_MIRROR", "ARENA_MODELS_BUDGET")  # fmt: skip
     return {name: os.environ[name] for name in names if name in os.environ}

@@ -97,6 +97,22 @@ def test_stop_ends_both_and_says_why_there_is_no_vote(page: Page, echo_arena: St
     expect(page).to_have_url(echo_arena.url + "/")
 
 
+def test_an_example_is_borrowed_to_be_changed_and_escape_stops_what_came_of_it(page: Page, echo_arena: Stack) -> None:
+    page.goto(echo_arena.url)
+    example = page.get_by_role("button", name="palindrome in a string")
+    prompt = page.get_by_label("Your prompt")
+    example.click()
+    expect(prompt).to_be_focused()
+    expect(prompt).to_have_value("Write a Python function that finds the longest palindrome in a string.")
+    page.keyboard.press("End")
+    page.keyboard.type(" Test it.")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("in a string. Test it.")
+    expect(page.get_by_role("button", name="Stop")).to_be_enabled()
+    page.keyboard.press("Escape")
+    expect(page.get_by_text("You stopped this battle, so it cannot be judged.")).to_be_visible()
+
+
 def test_somebody_elses_battle_is_refused_in_words(chromium: Browser, page: Page, echo_arena: Stack) -> None:
     begin(page, echo_arena.url, "Mine.")
     stranger = chromium.new_context()

@@ -116,11 +116,11 @@ def models(host: Host) -> None:
     if not host.options.fetch:
         told("models are not fetched (--no-fetch)", False)
         return
-    catalog = secret_environment(host, "worker")["ARENA_CATALOG"]
+    known = secret_environment(host, "worker")
+    catalog = known["ARENA_CATALOG"]
     words = [host.python, "-m", "worker.models", "fetch", "--catalog", catalog, "--models-dir", host.models]
+    passed = {name: value for name, value in known.items() if name.startswith(("HF_", "ARENA_MODELS_"))}
     secret = host.etc / "worker.local.env"
-    own = ("HF_", "ARENA_MODELS_MIRROR=", "ARENA_MODELS_BUDGET=")
-    passed = dict(line.split("=", 1) for line in secret.read_text().splitlines() if line.startswith(own))
     fix = f"Run again to go on from here; a token for gated models goes into {secret}, as HF_TOKEN=..."
     for line in host.as_user(WORKER, words, {**passed, **host_environment()}, "Fetching the models", fix).splitlines():
         told(line, True)

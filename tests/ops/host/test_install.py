@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import stat
 import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from ops.install import accounts, command, units
+from ops.install import accounts, command, program, units
+from ops.install.host import Host
 from ops.install.steps import STEPS
 from ops.setup.console import SetupError
 from tests.ops.host.conftest import Installed
@@ -98,3 +101,28 @@ def test_a_network_that_is_none_is_refused_in_a_line(installed: Installed) -> No
     with pytest.raises(SetupError, match="'somewhere' is no network"):
         command.install([*installed.arguments, "--private", "somewhere"])
     installed.host.forget()
+
+
+def test_models_are_fetched_from_where_the_operator_said_and_in_his_budget(
+    installed: Installed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, Mapping[str, str]]] = []
+
+    def as_user(_: Host, user: str, __: Sequence[object], environment: Mapping[str, str], *___: str) -> str:
+        asked.append((user, environment))
+        return ""
+
+    monkeypatch.setattr(Host, "as_user", as_user)
+    monkeypatch.setenv("ARENA_MODELS_BUDGET", "30GB")  # of the caller: before what is written down
+    local = installed.host.etc / "worker.local.env"
+    before = local.read_text()
+    local.write_text("ARENA_MODELS_MIRROR='https://files.example/models'\nARENA_MODELS_BUDGET=60GB\nHF_TOKEN=hf_x\n")
+    try:
+        program.models(replace(installed.host, options=replace(installed.host.options, fetch=True)))
+    finally:
+        local.write_text(before)
+    ((user, environment),) = asked
+    assert user == "arena-worker"
+    assert environment["ARENA_MODELS_MIRROR"] == "https://files.example/models"
+    assert (environment["ARENA_MODELS_BUDGET"], environment["HF_TOKEN"]) == ("30GB", "hf_x")
+    assert "ARENA_REDIS_URL" not in environment

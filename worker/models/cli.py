@@ -21,9 +21,9 @@ from worker.settings import WorkerSettings
 
 def main(argv: Sequence[str] | None = None) -> int:
     """0: done. 1: something is missing or wrong, said in one line on stderr. 130: interrupted."""
-    args = _parser().parse_args(argv)
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # scratch folders go on `kill` as on Ctrl-C
     try:
+        args = parser().parse_args(argv)
         args.models_dir = args.models_dir.expanduser()
         return int(args.run(args))
     except (CatalogError, WorkerError) as error:
@@ -69,16 +69,17 @@ def _fail(message: str, status: int = 1) -> int:
 # ── what can be typed ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """Of the command line; defaults are the worker's settings. Raises SettingsError for one that is none."""
     settings = WorkerSettings.from_env()
-    parser = argparse.ArgumentParser(prog="python -m worker.models", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="|".join(_COMMANDS))
+    made = argparse.ArgumentParser(prog="python -m worker.models", description=__doc__)
+    commands = made.add_subparsers(required=True, metavar="|".join(_COMMANDS))
     for name, (run, what, adds) in _COMMANDS.items():
         command = commands.add_parser(name, help=what, description=what)
         command.set_defaults(run=run)
         for add in (_add_models_dir, *adds):
             add(command, settings)
-    return parser
+    return made
 
 
 def _add_models_dir(command: argparse.ArgumentParser, settings: WorkerSettings) -> None:

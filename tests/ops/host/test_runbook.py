@@ -14,6 +14,7 @@ from ops.aws.prices import Prices
 from ops.install.command import parser as install_parser
 from ops.install.units import TEMPLATES
 from tests.processes import ROOT
+from worker.models.cli import parser as models_parser
 
 TEXT = (ROOT / "ops/runbook.md").read_text()
 QUOTED = [" ".join(q.split()) for q in re.findall(r"(?<!`)`([^`]+)`(?!`)", TEXT)]
@@ -26,7 +27,7 @@ COMMAND_LINES = {
         for line in [*TEXT.splitlines(), *QUOTED]
         if re.fullmatch(rf"(sudo )?{re.escape(program)} [^|]+", line) and "..." not in line
     ]
-    for program in ("./ops/up --production", "python -m ops.aws")
+    for program in ("./ops/up --production", "python -m ops.aws", "python -m worker.models")
 }
 """What follows the program, of every line that is one command."""
 
@@ -65,6 +66,13 @@ def test_every_command_line_of_the_installer_and_of_aws_is_understood() -> None:
         assert said.domain or said.worker_only, words
     for words in cloud:
         aws_parser().parse_args(words)
+
+
+def test_every_command_line_about_models_is_understood() -> None:
+    found = COMMAND_LINES["python -m worker.models"]
+    assert {words[0] for words in found} == {"fetch", "mirror", "list", "verify", "prune", "plan"}
+    for words in found:
+        models_parser().parse_args(words)
 
 
 def test_the_prices_are_those_of_the_file() -> None:

@@ -93,6 +93,14 @@ def test_the_models_directory_comes_from_the_environment_unless_a_flag_says_othe
     assert str(models_dir / "elsewhere" / "tiny") in capsys.readouterr().out
 
 
+def test_a_setting_that_is_none_is_one_line_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ARENA_QUEUE_BOUND", "plenty")
+    assert main(["list"]) == 1
+    assert capsys.readouterr().err.startswith("models: ARENA_QUEUE_BOUND: ")
+
+
 def test_kill_in_the_middle_of_a_download_leaves_nothing_half_made(
     catalog: Path, models_dir: Path, tmp_path: Path
 ) -> None:

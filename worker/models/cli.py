@@ -28,6 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(args.run(args))
     except (CatalogError, WorkerError) as error:
         return _fail(str(error))
+    except OSError as error:  # a disk that is full, a file that belongs to somebody else
+        where = f"{error.filename}: " if error.filename else ""
+        return _fail(f"{where}{error.strerror or error}; look at that disk and its owner, then run it again")
     except KeyboardInterrupt:
         return _fail("interrupted; nothing half-made was left, run it again to go on", 130)
     finally:

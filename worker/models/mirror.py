@@ -152,8 +152,8 @@ def offered(mirror: Mirror, spec: ModelSpec) -> Offer:
     if not isinstance(made_of, dict) or made_of.get("model") != spec.id:
         raise SourceError(mirror.name, f"its {spec.id} has no {store.PROVENANCE} that can be read", _AGAIN)
     if not store.matches(made_of, spec):
-        was = made_of.get("source") or "other weights"
-        cause = f"its {spec.id} was made of {was}, for another entry or by another version of the arena"
+        was = str(made_of.get("source"))[:100]
+        cause = f"its {spec.id} was made of {was!r}, for another entry or by another version of the arena"
         raise SourceError(mirror.name, cause, f"{_AGAIN}, with this catalog and version")
     return Offer(mirror, spec, made_of, _published(mirror, spec.id, made_of))
 

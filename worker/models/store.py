@@ -66,7 +66,8 @@ def is_present(models_dir: Path, spec: ModelSpec) -> bool:
 
 def matches(made_of: Mapping[str, Any], spec: ModelSpec) -> bool:
     """Whether that is what the entry asks for: its weights, and what is done to them."""
-    return made_of.get("recipe") == recipe(spec) and made_of.get("content") in {content_of(s) for s in sources_of(spec)}
+    contents = [content_of(s) for s in sources_of(spec)]
+    return made_of.get("recipe") == recipe(spec) and made_of.get("content") in contents
 
 
 def missing(models_dir: Path, catalog: Catalog) -> tuple[ModelSpec, ...]:

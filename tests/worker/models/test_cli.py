@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.worker.models.conftest import FOLDER, sha256
+from worker.models import store
 from worker.models.cli import main
 
 CATALOG = """
@@ -99,6 +101,19 @@ def test_a_setting_that_is_none_is_one_line_too(
     monkeypatch.setenv("ARENA_QUEUE_BOUND", "plenty")
     assert main(["list"]) == 1
     assert capsys.readouterr().err.startswith("models: ARENA_QUEUE_BOUND: ")
+
+
+def test_a_disk_that_fills_up_is_one_line_and_leaves_nothing(
+    catalog: Path, models_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/the/file")
+
+    monkeypatch.setattr(store, "sign", full)
+    assert main(arguments("fetch", catalog, models_dir)) == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("models: /the/file: No space left on device; look at that disk")
+    assert {p.name for p in models_dir.iterdir()} == {".lock"}
 
 
 def test_kill_in_the_middle_of_a_download_leaves_nothing_half_made(

@@ -124,7 +124,7 @@ def test_a_model_that_is_not_there_is_told_with_what_to_do(
     assert "there is no such folder; is its disk mounted?" in refused(capsys)
 
 
-@pytest.mark.parametrize("harm", ["revision", "recipe", "nonsense", "file"])
+@pytest.mark.parametrize("harm", ["revision", "recipe", "content", "nonsense", "file"])
 def test_what_is_not_as_the_catalog_wants_it_is_not_taken(
     site: Site, mirror: Path, catalog: Path, models_dir: Path, capsys: pytest.CaptureFixture[str], harm: str
 ) -> None:
@@ -133,6 +133,8 @@ def test_what_is_not_as_the_catalog_wants_it_is_not_taken(
         catalog.write_text(entry("tiny", "b" * 40) + entry("other"))
     elif harm == "recipe":
         signed.write_text(signed.read_text().replace('"recipe": "', '"recipe": "of another version '))
+    elif harm == "content":
+        signed.write_text(json.dumps({**json.loads(signed.read_text()), "content": ["odd"], "source": "two\nlines"}))
     elif harm == "nonsense":
         signed.write_text("<html>")
     else:
